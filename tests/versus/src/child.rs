@@ -1,0 +1,93 @@
+//! This program run by itself: an operation in a process of its own, perhaps under valgrind.
+
+use std::process::{Command, Stdio};
+
+use crate::{operations, rows};
+
+/// What a child is asked to do, and how often. Not in the help: only this program calls itself so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// An operation of [`operations`], for its instructions to be counted.
+    Operation(String),
+    /// Idle tasks, for their memory to be looked at; prints the bytes of each.
+    Resident(String),
+}
+
+impl Task {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When nothing has this name, or the system does not tell.
+    pub fn run(&self, times: u64) -> Result<(), String> {
+        match self {
+            Self::Operation(name) => {
+                let operation = operations::find(name).ok_or(format!("no operation is called `{name}`"))?;
+                (operation.run)(times);
+            }
+            Self::Resident(name) => println!("{}", rows::resident(name, times)?),
+        }
+        Ok(())
+    }
+}
+
+/// Bytes for each of so many idle tasks, in a fresh process.
+pub(crate) fn resident(name: &str, tasks: u64) -> Result<f64, String> {
+    let mut command = this_program()?;
+    command.args(["--resident", name, "--times", &tasks.to_string()]);
+    let printed = output_of(command)?.0;
+    printed.trim().parse().map_err(|_| format!("the child said `{printed}`"))
+}
+
+/// The instructions that this program takes to do an operation so many times, its start included.
+pub(crate) fn instructions(operation: &str, times: u64) -> Result<u64, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program);
+    command.args(["--operation", operation, "--times", &times.to_string()]);
+    // One thread, or which of them runs what would differ from run to run.
+    command.env("ASYNC_STD_THREAD_COUNT", "1").env("SMOL_THREADS", "1");
+    let said = output_of(command)?.1;
+    collected(&said).ok_or_else(|| format!("valgrind said: {said}"))
+}
+
+/// Whether there is a valgrind, and which.
+pub(crate) fn valgrind() -> Option<String> {
+    let mut command = Command::new("valgrind");
+    command.arg("--version");
+    Some(output_of(command).ok()?.0.trim().to_owned())
+}
+
+fn this_program() -> Result<Command, String> {
+    std::env::current_exe().map(Command::new).map_err(|error| error.to_string())
+}
+
+/// What a command that went well wrote to standard output and standard error.
+fn output_of(mut command: Command) -> Result<(String, String), String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+    let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    if output.status.success() { Ok((out, err)) } else { Err(format!("{}: {}", output.status, err.trim())) }
+}
+
+/// The number in callgrind's line `==123== Collected : 456`.
+fn collected(said: &str) -> Option<u64> {
+    let line = said.lines().find_map(|line| line.split_once("Collected :"))?;
+    line.1.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callgrind_says_how_much_it_collected() {
+        let said = "==7== Events    : Ir\n==7== Collected : 123456\n==7==\n";
+        assert_eq!(collected(said), Some(123_456));
+        assert_eq!(collected("valgrind: no such file"), None);
+    }
+
+    #[test]
+    fn an_unknown_task_is_an_error() {
+        assert!(Task::Operation("dance".into()).run(1).is_err());
+        assert!(Task::Resident("dance".into()).run(1).is_err());
+    }
+}

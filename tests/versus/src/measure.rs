@@ -1,0 +1,272 @@
+//! [`Experiment`]: how a row comes by its numbers.
+//!
+//! A row is data; a [`Side`] does an operation many times and says what one of them cost. A [`Pair`] of sides
+//! is measured in rounds that take turns, each round as many operations as fill its time.
+
+use std::fmt;
+use std::hint::black_box;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use crate::row::{Measured, Row, Samples, Unit};
+use crate::statistics::median;
+
+/// How long to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Rounds of a pair whose round can be as short as we like.
+    pub rounds: usize,
+    /// How long such a round lasts, about.
+    pub round: Duration,
+    /// Rounds of a pair whose single operation lasts a second.
+    pub long_rounds: usize,
+}
+
+impl Effort {
+    /// Does it run at all, and about how fast? All rows in less than a minute.
+    pub const QUICK: Self = Self { rounds: 9, round: Duration::from_millis(6), long_rounds: 2 };
+    /// All rows in some minutes.
+    pub const FULL: Self = Self { rounds: 41, round: Duration::from_millis(20), long_rounds: 7 };
+}
+
+/// Does an operation so many times and says what each cost, for each row of its experiment.
+pub type Side<const ROWS: usize> = Box<dyn FnMut(u64) -> [f64; ROWS]>;
+
+/// Ours and the peer's way of doing the same.
+pub struct Pair<const ROWS: usize = 1> {
+    /// Ours.
+    pub ours: Side<ROWS>,
+    /// The peer's.
+    pub peer: Side<ROWS>,
+    /// The operation is to wait: its time is not the processor's.
+    waits: bool,
+}
+
+impl<const ROWS: usize> Pair<ROWS> {
+    /// Of these two sides.
+    pub fn new(
+        ours: impl FnMut(u64) -> [f64; ROWS] + 'static,
+        peer: impl FnMut(u64) -> [f64; ROWS] + 'static,
+    ) -> Self {
+        Self { ours: Box::new(ours), peer: Box::new(peer), waits: false }
+    }
+
+    /// The same pair, whose operation it is to wait.
+    #[must_use]
+    pub fn waits(self) -> Self {
+        Self { waits: true, ..self }
+    }
+
+    /// Rounds that take turns, as many operations in each as fill its time.
+    pub fn take_turns(&mut self, effort: Effort) -> [Samples; ROWS] {
+        // Finding out how many fit also warms both sides up.
+        let time = if self.waits { wall_time } else { cpu_time };
+        let [ours, peer] = [&mut self.ours, &mut self.peer].map(|side| fit(side, time, effort.round));
+        self.rounds(effort.rounds, ours, peer)
+    }
+
+    /// Rounds that take turns, of one operation each.
+    pub fn take_turns_once(&mut self, effort: Effort) -> [Samples; ROWS] {
+        self.rounds(effort.long_rounds, 1, 1)
+    }
+
+    /// The same pair for the first of its rows alone.
+    pub fn first(mut self) -> Pair {
+        Pair::new(
+            move |operations| [(self.ours)(operations)[0]],
+            move |operations| [(self.peer)(operations)[0]],
+        )
+    }
+
+    fn rounds(&mut self, rounds: usize, ours: u64, peer: u64) -> [Samples; ROWS] {
+        let mut pairs = [const { Vec::new() }; ROWS];
+        for round in 0..rounds {
+            // Whoever comes second finds warm caches, or a heap in disorder: each is second in half of the
+            // rounds.
+            let (ours, peer) = if round % 2 == 0 {
+                let ours = (self.ours)(ours);
+                (ours, (self.peer)(peer))
+            } else {
+                let peer = (self.peer)(peer);
+                ((self.ours)(ours), peer)
+            };
+            for (row, pairs) in pairs.iter_mut().enumerate() {
+                pairs.push((ours[row], peer[row]));
+            }
+        }
+        pairs.map(Samples::Pairs)
+    }
+}
+
+impl<const ROWS: usize> fmt::Debug for Pair<ROWS> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pair")
+    }
+}
+
+/// How many operations fill a round, by this clock. Where others use the machine as well, the processor's is
+/// the one to ask: by the wall, an operation may seem to take as long as it had to wait for its turn.
+fn fit<const ROWS: usize>(side: &mut Side<ROWS>, clock: fn() -> Duration, round: Duration) -> u64 {
+    let mut time = |operations| {
+        let start = clock();
+        side(operations);
+        clock() - start
+    };
+    let mut operations = 1;
+    loop {
+        // The better of two, so that a thread that starts or a cold cache is not taken for the operation.
+        let taken = time(operations).min(time(operations));
+        if taken * 2 >= round {
+            let fitting = operations as f64 * round.as_secs_f64() / taken.as_secs_f64();
+            return (fitting as u64).max(1);
+        }
+        operations *= 2;
+    }
+}
+
+/// One row or a few, and how they are measured.
+pub struct Experiment {
+    /// The rows, in the order of the samples.
+    pub rows: Vec<Row>,
+    measure: Box<dyn Fn(Effort) -> Result<Vec<Samples>, Skipped>>,
+}
+
+/// Why an experiment cannot be made here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped(pub String);
+
+impl Experiment {
+    /// One that measures in a way of its own.
+    pub fn new(
+        rows: impl IntoIterator<Item = Row>,
+        measure: impl Fn(Effort) -> Result<Vec<Samples>, Skipped> + 'static,
+    ) -> Self {
+        Self { rows: rows.into_iter().collect(), measure: Box::new(measure) }
+    }
+
+    /// A pair of sides, made anew for each measurement.
+    pub fn pair<const ROWS: usize>(rows: [Row; ROWS], pair: impl Fn() -> Pair<ROWS> + 'static) -> Self {
+        Self::new(rows, move |effort| Ok(pair().take_turns(effort).to_vec()))
+    }
+
+    /// A pair whose sides take a second for one operation.
+    pub fn long_pair<const ROWS: usize>(rows: [Row; ROWS], pair: impl Fn() -> Pair<ROWS> + 'static) -> Self {
+        Self::new(rows, move |effort| Ok(pair().take_turns_once(effort).to_vec()))
+    }
+
+    /// The same pair at 10, 1,000 and 100,000 items; a side's operation is all of them, and its cost that of
+    /// one.
+    ///
+    /// Makes a row for each number and one more, which tells how flat the curve is: the dearest of the three
+    /// costs as a multiple of the cheapest.
+    pub fn scale(row: &Row, pair: impl Fn(usize) -> Pair + 'static) -> Self {
+        let rows = SCALE.map(|items| row.beside(&items.to_string()));
+        let flatness = row.beside("flatness").unit(Unit::Times);
+        Self::new(rows.into_iter().chain([flatness]), move |effort| {
+            let mut curves: Vec<Samples> = Vec::new();
+            for items in SCALE {
+                curves.extend(pair(items).take_turns(effort));
+            }
+            let flatness = flatness_of(&curves);
+            curves.push(flatness);
+            Ok(curves)
+        })
+    }
+
+    /// Measures its rows.
+    ///
+    /// # Errors
+    /// [`Skipped`] where it cannot be done.
+    pub fn measure(&self, effort: Effort) -> Result<Vec<Measured>, Skipped> {
+        let samples = (self.measure)(effort)?;
+        assert_eq!(samples.len(), self.rows.len(), "every row has its samples");
+        Ok(self.rows.iter().cloned().zip(samples).map(|(row, samples)| Measured::new(row, samples)).collect())
+    }
+}
+
+impl fmt::Debug for Experiment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Experiment").field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+/// How many items a curve is measured at.
+pub const SCALE: [usize; 3] = [10, 1_000, 100_000];
+
+/// The dearest point of a curve as a multiple of its cheapest, ours and the peer's.
+fn flatness_of(curves: &[Samples]) -> Samples {
+    let of = |side: fn(&(f64, f64)) -> f64| {
+        let points = curves.iter().map(|samples| match samples {
+            Samples::Pairs(pairs) => median(pairs.iter().map(side)),
+            Samples::Alone(ours) => median(ours.iter().copied()),
+        });
+        let (low, high) =
+            points.fold((f64::INFINITY, 0.0_f64), |(low, high), point| (low.min(point), high.max(point)));
+        high / low
+    };
+    Samples::Pairs(vec![(of(|pair| pair.0), of(|pair| pair.1))])
+}
+
+/// The wall time in nanoseconds that the work took for each of so many operations.
+pub fn wall(operations: u64, work: impl FnOnce()) -> [f64; 1] {
+    let start = Instant::now();
+    work();
+    [start.elapsed().as_nanos() as f64 / operations as f64]
+}
+
+/// The wall time and the processor time of the whole process in nanoseconds, for each of so many operations.
+pub fn wall_and_cpu(operations: u64, work: impl FnOnce()) -> [f64; 2] {
+    let (cpu_start, start) = (cpu_time(), Instant::now());
+    work();
+    let (taken, cpu) = (start.elapsed(), cpu_time() - cpu_start);
+    [taken, cpu].map(|time| time.as_nanos() as f64 / operations as f64)
+}
+
+/// The time on the wall, since some moment.
+fn wall_time() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed()
+}
+
+/// The processor time that all threads of this process have used.
+pub fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Does the work so many times, and lets the compiler skip none of it.
+pub fn repeat<T>(operations: u64, mut work: impl FnMut() -> T) {
+    for _ in 0..operations {
+        black_box(work());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_take_turns_and_the_order_alternates() {
+        use std::cell::RefCell;
+        use std::rc::Rc;
+
+        let order = Rc::new(RefCell::new(String::new()));
+        let side = |name: char| {
+            let order = Rc::clone(&order);
+            move |_| {
+                order.borrow_mut().push(name);
+                [1.0]
+            }
+        };
+        let [samples] =
+            Pair::new(side('a'), side('b')).take_turns_once(Effort { long_rounds: 3, ..Effort::QUICK });
+        assert_eq!(*order.borrow(), "abbaab");
+        assert_eq!(samples, Samples::Pairs(vec![(1.0, 1.0); 3]));
+    }
+
+    #[test]
+    fn flatness_is_the_dearest_over_the_cheapest() {
+        let curve = [(2.0, 1.0), (1.0, 3.0), (4.0, 2.0)].map(|point| Samples::Pairs(vec![point; 3]));
+        assert_eq!(flatness_of(&curve), Samples::Pairs(vec![(4.0, 3.0)]));
+    }
+}

@@ -1,0 +1,46 @@
+//! The rows, a file for each subject.
+
+mod hosts;
+mod memory;
+mod simulator;
+mod spawn;
+mod timer;
+mod timers_live;
+
+use crate::measure::Experiment;
+
+pub use memory::resident;
+
+/// All experiments, in the order of the table.
+pub fn experiments() -> Vec<Experiment> {
+    [spawn::experiments(), timer::experiments(), memory::experiments(), simulator::experiments()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_read_as_paths() {
+        let mut seen = HashSet::new();
+        for row in experiments().iter().flat_map(|experiment| &experiment.rows) {
+            let good = |letter: char| {
+                letter.is_ascii_lowercase() || letter.is_ascii_digit() || "/-".contains(letter)
+            };
+            assert!(row.name.chars().all(good), "{}", row.name);
+            assert!(seen.insert(row.name.clone()), "{} is there twice", row.name);
+        }
+    }
+
+    #[test]
+    fn whoever_has_a_goal_has_a_peer() {
+        for row in experiments().iter().flat_map(|experiment| &experiment.rows) {
+            assert!(row.goal.is_none() || row.peer.is_some(), "{}", row.name);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A run: measures what is asked for, prints it, and judges it.
+
+use std::process::ExitCode;
+
+use weirs_versus::instructions::{self, Kept};
+use weirs_versus::machine::{self, RUSTC};
+use weirs_versus::measure::{Effort, Experiment};
+use weirs_versus::row::{Measured, Row};
+use weirs_versus::{json, table::Table};
+
+use crate::options::Options;
+
+/// How often a row that misses its goal is measured again before it is judged.
+const SECOND_LOOKS: usize = 2;
+
+/// Does what the options say.
+pub(crate) fn run(mut options: Options) -> Result<ExitCode, String> {
+    let kept = if options.instructions { Kept::read()? } else { Kept::default() };
+    let experiments = options.experiments(&kept)?;
+    let wanted =
+        || experiments.iter().flat_map(|experiment| &experiment.rows).filter(|row| options.wants(row));
+    let table = Table::new(wanted());
+    if options.list {
+        wanted().for_each(|row| table.print(&listed(row)));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !machine::OPTIMISED {
+        return Err("this is a debug build, whose numbers mean nothing: \
+            `cargo run --release -p weirs-versus`"
+            .to_owned());
+    }
+    let machine = machine::line();
+    let mut run = Run {
+        options: &options,
+        experiments: &experiments,
+        table: &table,
+        measured: Vec::new(),
+        skipped: Vec::new(),
+    };
+    if options.instructions && !instructions::available() {
+        table.print("skipped: no valgrind here");
+        run.skip_all("no valgrind here");
+    } else {
+        run.open(&machine, &kept);
+        run.measure_all();
+        if options.check {
+            run.look_again();
+        }
+    }
+    let Run { measured, skipped, .. } = run;
+    let mut outcome = judge(&options, &table, &measured);
+    if options.instructions && instructions::available() && !skipped.is_empty() {
+        // With a valgrind there is no excuse: the operation itself failed under it.
+        outcome = ExitCode::FAILURE;
+    }
+    if options.bless {
+        bless(&table, kept, &measured)?;
+    }
+    if let Some((path, file)) = options.json.take() {
+        json::write(file, &machine, &measured, &skipped)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    Ok(outcome)
+}
+
+struct Run<'r> {
+    options: &'r Options,
+    experiments: &'r [Experiment],
+    table: &'r Table,
+    measured: Vec<Measured>,
+    /// Names and reasons.
+    skipped: Vec<(String, String)>,
+}
+
+impl Run<'_> {
+    /// What the numbers are worth, and what they are.
+    fn open(&self, machine: &str, kept: &Kept) {
+        self.table.print(&format!("Measured {machine}."));
+        if !self.options.instructions {
+            self.table.print(
+                "Costs are this machine's of today; a ratio is ours / peer from rounds that took turns, \
+                 with the middle\nhalf of the rounds in brackets. Lower is better.\n",
+            );
+        } else if kept.holds() || kept.operations.is_empty() {
+            self.table.print("A ratio is instructions now / instructions kept in instructions.json.\n");
+        } else {
+            let kept = &kept.rustc;
+            self.table
+                .print(&format!("The kept counts are those of {kept}, not of {RUSTC}: only reported.\n"));
+        }
+        self.table.head();
+    }
+
+    fn measure_all(&mut self) {
+        for experiment in self.experiments {
+            match self.measure(experiment) {
+                Ok(measured) => {
+                    measured.iter().for_each(|measured| self.table.row(measured));
+                    self.measured.extend(measured);
+                }
+                Err(reason) => self.skip(experiment, &reason),
+            }
+        }
+    }
+
+    /// The rows of an experiment that are asked for.
+    fn measure(&self, experiment: &Experiment) -> Result<Vec<Measured>, String> {
+        self.table.progress(&experiment.rows[0]);
+        let effort = if self.options.quick { Effort::QUICK } else { Effort::FULL };
+        let mut measured = experiment.measure(effort).map_err(|skipped| skipped.0)?;
+        measured.retain(|measured| self.options.wants(&measured.row));
+        Ok(measured)
+    }
+
+    /// Measures rows that missed their goals again, at full length, and keeps the best of all measurements:
+    /// the machine may have been busy with something else. A row that hovers about its goal passes so more
+    /// often than it should; one that has lost does not.
+    fn look_again(&mut self) {
+        for _ in 0..SECOND_LOOKS {
+            if !self.measured.iter().any(Measured::missed) {
+                return;
+            }
+            self.table.print("\nOnce more, what missed its goal; the best measurement counts:");
+            for experiment in self.experiments {
+                let missed = |measured: &Measured| {
+                    measured.missed() && experiment.rows.iter().any(|row| row.name == measured.row.name)
+                };
+                if !self.measured.iter().any(missed) {
+                    continue;
+                }
+                let Ok(again) = self.measure(experiment) else { continue };
+                for again in again {
+                    let first = self.measured.iter_mut().find(|first| first.row.name == again.row.name);
+                    if let Some(first) = first.filter(|first| first.missed()) {
+                        self.table.row(&again);
+                        *first = first.clone().better(again);
+                    }
+                }
+            }
+        }
+    }
+
+    fn skip_all(&mut self, reason: &str) {
+        for experiment in self.experiments {
+            self.skip(experiment, reason);
+        }
+    }
+
+    fn skip(&mut self, experiment: &Experiment, reason: &str) {
+        for row in experiment.rows.iter().filter(|row| self.options.wants(row)) {
+            self.table.skipped(row, reason);
+            self.skipped.push((row.name.clone(), reason.to_owned()));
+        }
+    }
+}
+
+/// The last lines, and the exit status.
+fn judge(options: &Options, table: &Table, measured: &[Measured]) -> ExitCode {
+    let goals = measured.iter().filter(|measured| measured.met().is_some()).count();
+    let missed: Vec<&str> = measured
+        .iter()
+        .filter(|measured| measured.missed())
+        .map(|measured| measured.row.name.as_str())
+        .collect();
+    if goals > 0 {
+        table.print(&format!("\n{} of {goals} goals met", goals - missed.len()));
+    }
+    let fell =
+        |measured: &&Measured| measured.ratio.is_some_and(|ratio| ratio.median * instructions::ALLOWED < 1.0);
+    if options.instructions && !options.bless && measured.iter().any(|measured| fell(&measured)) {
+        table.print("some counts fell: `--bless` keeps them, or what rises again later goes unseen");
+    }
+    if missed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    table.print(&format!("missed: {}", missed.join(", ")));
+    if options.instructions && !options.bless {
+        table.print("if that is the price of something better: `cargo xtask versus --instructions --bless`");
+    }
+    // An instruction count is not noisy, and needs no `--check` to be believed.
+    if (options.check || options.instructions) && !options.bless {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// Keeps the counts that were made; those of operations that were not asked for stay, if they still hold.
+fn bless(table: &Table, kept: Kept, measured: &[Measured]) -> Result<(), String> {
+    if measured.is_empty() {
+        return Ok(());
+    }
+    let mut operations = if kept.holds() { kept.operations } else { Default::default() };
+    operations.extend(measured.iter().filter_map(|measured| {
+        let name = measured.row.name.strip_prefix("instructions/")?;
+        Some((name.to_owned(), measured.ours.median))
+    }));
+    let path = Kept { rustc: RUSTC.to_owned(), operations }.write()?;
+    table.print(&format!("kept in {}", path.display()));
+    Ok(())
+}
+
+/// A row of `--list`.
+fn listed(row: &Row) -> String {
+    let peer = row.peer.as_ref().map(|peer| format!("  against {peer}")).unwrap_or_default();
+    let goal = row.goal.map(|goal| format!("  goal {goal}")).unwrap_or_default();
+    format!("{}  [{}]{peer}{goal}", row.name, row.unit.name())
+}
