@@ -1,0 +1,40 @@
+//! `cargo xtask versus`: side-by-side measurements against named peers.
+
+use std::process::ExitCode;
+
+use crate::arguments::Arguments;
+use crate::error::Error;
+use crate::step::Step;
+use crate::subcommand::Subcommand;
+use crate::workspace::Workspace;
+
+/// Only the door: the measurements and the options live in `tests/versus`.
+pub(crate) const SUBCOMMAND: Subcommand =
+    Subcommand { name: "versus", about: "measure the crates side by side with their peers", help: HELP, run };
+
+const HELP: &str = "\
+Measures the crates side by side with their peers, in one release build and one run.
+
+usage: cargo xtask versus [OPTIONS]
+
+  --list            show the measurements without running them
+  --only NAME       only the measurements of this name
+  --quick           few rounds: does it run at all?
+  --instructions    count instructions instead of time (needs valgrind)
+  --check           fail if a ratio crosses its bar
+  --json FILE       write the results for a program to read
+
+The options are read by the program itself, in tests/versus.
+";
+
+fn run(arguments: Arguments) -> Result<ExitCode, Error> {
+    let workspace = Workspace::read()?;
+    let here = std::env::current_dir().map_err(|cause| Error::doing("find the current folder", cause))?;
+    let manifest = workspace.root.join("Cargo.toml");
+    let step = Step::cargo(["run", "--quiet", "--release", "--package", "weirs-versus", "--manifest-path"])
+        .with([manifest.to_string_lossy().as_ref(), "--"]);
+    // The folder stays the caller's, so that `--json FILE` means what it says.
+    let status = step.command(&here).args(arguments.rest()?).status();
+    let code = status.map_err(|cause| Error::doing("start the measurements", cause))?.code();
+    Ok(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+}
