@@ -1,8 +1,9 @@
 //! The simulator: one thread, one seed, one virtual clock, and so the same run again for the same seed.
 //!
-//! Code that takes a [`Runtime`] runs in it unchanged. The seed decides which of the runnable tasks comes next,
-//! what random numbers the program draws, and what goes wrong; when nothing is runnable, the clock jumps to the
-//! next timer. So an hour takes no time, and of the many orders in which things may happen one sees many.
+//! Code that takes a [`Runtime`] runs in it unchanged. The seed decides which of the runnable tasks comes
+//! next, what random numbers the program draws, and what goes wrong; when nothing is runnable, the clock
+//! jumps to the next timer. So an hour takes no time, and of the many orders in which things may happen one
+//! sees many.
 //!
 //! # Examples
 //! Two tasks that take two locks in opposite order:
@@ -29,33 +30,34 @@
 //! assert!(failure.to_string().contains("\"left\"") && failure.to_string().contains("\"right\""));
 //! ```
 //!
-//! [`runtime_test!`](crate::runtime_test) and [`sim_test!`](crate::sim_test) wrap all this; [`Sim`] is a single run
-//! and [`Explore`] many, [`Faults`] go wrong on purpose, and [`net`] is a network to go with it.
+//! [`runtime_test!`](crate::runtime_test) and [`sim_test!`](crate::sim_test) wrap all this; [`Sim`] is a single
+//! run and [`Explore`] many, [`Faults`] go wrong on purpose, and [`net`] is a network to go with it.
 //!
 //! # What a run fails with
 //! The body's panic; a deadlock, a live-lock, a leaked task, a panic that nobody awaits, a wake from another
-//! thread, a timer in real time; and going another way than before: see [`Cause`]. Each report names the tasks with
-//! the places where they were spawned, and ends with the line to paste.
+//! thread, a timer in real time; and going another way than before: see [`Cause`]. Each report names the
+//! tasks with the places where they were spawned, and ends with the line to paste.
 //!
-//! When the body is over, whatever is runnable still runs (up to 10,000 steps), but time stands still. A task that
-//! is alive after that is a leak. Then all that is left is dropped, in the order in which it was spawned.
+//! When the body is over, whatever is runnable still runs (up to 10,000 steps), but time stands still. A
+//! task that is alive after that is a leak. Then all that is left is dropped, in the order in which it was
+//! spawned.
 //!
 //! # Seeds from the environment
 //! Tests, that is [`Explore::run`] and the macros, obey these variables:
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `WEIRS_SEED=17` | this seed only |
+//! | `WEIRS_SEED=17` | this seed only, on the schedule that it has in the test |
 //! | `WEIRS_SCHEDULE=pct3` | this [`Schedule`] only |
 //! | `WEIRS_SEEDS=1000` | as many seeds, where a test does not say itself; 200 without it |
 //! | `WEIRS_DEEP=1` | 10,000 seeds, and every sixteenth is run twice and compared |
 //!
 //! # What a simulation cannot do
-//! It replays what goes through the [`Runtime`] and its [`Clock`](weirs_runtime::Clock). Real time, threads, random
-//! numbers from elsewhere, the order of a `HashMap` and statics that outlive a run are not seen, except by the
-//! difference they make. Only awaits are points where tasks take turns: races between two atomic operations are for
-//! `loom`. A blocking job runs in one step on the thread of the simulation, so it must not wait for anything
-//! simulated.
+//! It replays what goes through the [`Runtime`] and its [`Clock`](weirs_runtime::Clock). Real time, threads,
+//! random numbers from elsewhere, the order of a `HashMap` and statics that outlive a run are not seen,
+//! except by the difference they make. Only awaits are points where tasks take turns: races between two
+//! atomic operations are for `loom`. A blocking job runs in one step on the thread of the simulation, so it
+//! must not wait for anything simulated.
 
 mod attempt;
 mod environment;

@@ -225,8 +225,7 @@ fn a_task_is_cancelled_at_each_of_its_polls() {
             });
             assert!(victim.await.unwrap_err().is_cancelled());
             other.await.unwrap();
-            let polls = *polls.lock().unwrap();
-            polls
+            *polls.lock().unwrap()
         });
         assert_eq!(run.unwrap().output, k - 1);
     }
@@ -235,7 +234,8 @@ fn a_task_is_cancelled_at_each_of_its_polls() {
 #[test]
 fn a_task_is_made_to_panic() {
     let run = Sim::new(0).faults(Faults::new().panic_task("victim", 1)).run(|runtime| async move {
-        let JoinError::Panic(payload) = runtime.builder().name("victim").spawn(async {}).await.unwrap_err() else {
+        let JoinError::Panic(payload) = runtime.builder().name("victim").spawn(async {}).await.unwrap_err()
+        else {
             panic!("no panic");
         };
         assert_eq!(payload.message(), Faults::PANIC_MESSAGE);
@@ -294,8 +294,9 @@ fn faults_have_names() {
         .panic_somewhere();
     assert_eq!(
         faults.to_string(),
-        "spurious polls, fresh wakers, timers up to 1ms late, spawn 2 refused, spawns refused with a probability \
-         of 0.5, a task cancelled at poll 3, task \"reader\" cancelled at poll 1, a task made to panic at some poll",
+        "spurious polls, fresh wakers, timers up to 1ms late, spawn 2 refused, spawns refused with a \
+         probability of 0.5, a task cancelled at poll 3, task \"reader\" cancelled at poll 1, a task made to panic \
+         at some poll",
     );
     assert_eq!(Faults::new().to_string(), "none");
 }

@@ -121,8 +121,9 @@ fn the_report_says_all() {
     let report = failure.to_string();
     let seed = failure.seed();
     let schedule = failure.schedule();
-    let line =
-        format!("WEIRS_SEED={seed} WEIRS_SCHEDULE={schedule} cargo test -p weirs-testing the_report_says_all");
+    let line = format!(
+        "WEIRS_SEED={seed} WEIRS_SCHEDULE={schedule} cargo test -p weirs-testing the_report_says_all"
+    );
     for part in [
         "deadlock",
         &format!("seed {seed}, schedule {schedule}, faults: none"),
@@ -155,7 +156,8 @@ fn the_printed_line_replays() {
         text[text.find("deadlock").expect("a report")..].to_owned()
     };
     let first = run(&[]);
-    let line = first.lines().find_map(|line| line.trim().strip_prefix("WEIRS_SEED=")).expect("a line to paste");
+    let line =
+        first.lines().find_map(|line| line.trim().strip_prefix("WEIRS_SEED=")).expect("a line to paste");
     let line = format!("WEIRS_SEED={line}");
     assert!(line.ends_with("cargo test -p weirs-testing child"), "{line}");
     let variables: Vec<_> = line.split(' ').filter_map(|word| word.split_once('=')).collect();
@@ -207,7 +209,43 @@ fn a_leak_is_named() {
     assert_eq!(failure.tasks().len(), 1);
     assert_eq!(failure.tasks()[0].name.as_deref(), Some("ticker"));
     assert_eq!(failure.tasks()[0].age, 3 * MS);
-    assert!(failure.to_string().contains("\"ticker\" spawned at crates/testing/tests/sim_finds.rs:"), "{failure}");
+    assert!(
+        failure.to_string().contains("\"ticker\" spawned at crates/testing/tests/sim_finds.rs:"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn a_task_that_spins_on_after_the_body_is_a_leak() {
+    let failure = Sim::new(0).run(|runtime| async move {
+        let spin = async {
+            loop {
+                yield_now().await;
+            }
+        };
+        runtime.builder().name("spinner").spawn(spin).detach();
+    });
+    let failure = failure.unwrap_err();
+    assert_eq!(*failure.cause(), Cause::Leak);
+    assert_eq!(failure.tasks()[0].name.as_deref(), Some("spinner"));
+}
+
+#[test]
+fn a_long_list_of_leaks_is_cut_short() {
+    let failure = Sim::new(0).run(|runtime| async move {
+        for _ in 0..100 {
+            runtime.spawn(std::future::pending::<()>()).detach();
+        }
+    });
+    let failure = failure.unwrap_err();
+    assert_eq!(failure.tasks().len(), 30);
+    assert!(failure.to_string().contains("and 70 more"), "{failure}");
+}
+
+#[test]
+fn a_failure_goes_where_errors_go() {
+    fn goes<T: std::error::Error + Clone + Send + Sync + 'static>() {}
+    goes::<Failure>();
 }
 
 #[test]
@@ -249,7 +287,8 @@ fn a_panic_that_nobody_awaits() {
 
 #[test]
 fn a_panic_of_the_body_itself() {
-    let failure = Sim::new(0).run(|_| async { panic!("in the body") }).map(|run: weirs_testing::sim::Run<()>| run);
+    let failure =
+        Sim::new(0).run(|_| async { panic!("in the body") }).map(|run: weirs_testing::sim::Run<()>| run);
     assert_eq!(*failure.unwrap_err().cause(), Cause::Panic { message: "in the body".to_owned() });
 
     let failure = Sim::new(0).run(|_| -> std::future::Ready<()> { panic!("before the body") });

@@ -100,7 +100,9 @@ fn state_that_outlives_a_run_is_found() {
     });
     let failure = failure.expect("the difference");
     assert_eq!(failure.seed(), 0, "the first seed is run twice");
-    let Cause::Nondeterminism { step: Some(step), first, second } = failure.cause() else { panic!("{failure}") };
+    let Cause::Nondeterminism { step: Some(step), first, second } = failure.cause() else {
+        panic!("{failure}")
+    };
     assert!((1..10).contains(step), "{failure}");
     assert!(first.contains("\"drifter\" finished"), "{failure}");
     assert!(second.contains("\"drifter\" woken by itself"), "{failure}");

@@ -74,7 +74,8 @@ fn timers_of_one_instant_fire_in_an_order_of_the_schedule() {
         });
         run.unwrap().output
     };
-    let orders = |schedule| -> std::collections::BTreeSet<_> { (0..60).map(|seed| order(seed, schedule)).collect() };
+    let orders =
+        |schedule| -> std::collections::BTreeSet<_> { (0..60).map(|seed| order(seed, schedule)).collect() };
     assert_eq!(Vec::from_iter(orders(Schedule::Fifo)), [[0, 1, 2]]);
     assert_eq!(orders(Schedule::Random).len(), 6);
     assert_eq!(orders(Schedule::Pct { depth: 2 }).len(), 6);
@@ -122,7 +123,10 @@ fn blocking_jobs_are_steps_of_their_own() {
             sum += job.await.unwrap();
         }
         assert_eq!(sum, 20);
-        assert!(matches!(runtime.spawn_blocking(|| panic!("in a job")).await, Err::<(), _>(JoinError::Panic(_))));
+        assert!(matches!(
+            runtime.spawn_blocking(|| panic!("in a job")).await,
+            Err::<(), _>(JoinError::Panic(_))
+        ));
     });
     let ran = Arc::new(AtomicU32::new(0));
     let run = Sim::new(0).run(|runtime| {
@@ -190,7 +194,8 @@ impl Drop for CountDrop {
 /// However a run ends, its futures, timers and wakers are gone with it.
 #[test]
 fn nothing_is_left_behind() {
-    let bodies: [fn(Runtime, Arc<()>) -> futures::future::LocalBoxFuture<'static, ()>; 4] = [
+    type Body = fn(Runtime, Arc<()>) -> futures::future::LocalBoxFuture<'static, ()>;
+    let bodies: [Body; 4] = [
         |runtime, token| {
             Box::pin(async move {
                 let clock = runtime.clock().clone();

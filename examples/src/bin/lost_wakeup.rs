@@ -1,8 +1,9 @@
 //! What bug does the simulator find that no ordinary test does?
 //!
-//! A semaphore of thirty lines, with the oldest bug of its kind: a waiter that was woken and is cancelled before it
-//! runs takes its wake-up with it, and the next in line sleeps for ever beside a free permit. On a real runtime the
-//! cancelling has to fall into the few nanoseconds between the two; the simulator looks for it.
+//! A semaphore of thirty lines, with the oldest bug of its kind: a waiter that was woken and is cancelled
+//! before it runs takes its wake-up with it, and the next in line sleeps for ever beside a free permit. On a
+//! real runtime the cancelling has to fall into the few nanoseconds between the two; the simulator looks for
+//! it.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! How does the simulator report a deadlock and a leak?
 //!
-//! Two tasks take two locks in opposite order; and a task is detached and forgotten. Neither fails an assertion:
-//! an ordinary test hangs on the one and passes on the other.
+//! Two tasks take two locks in opposite order; and a task is detached and forgotten. Neither fails an
+//! assertion: an ordinary test hangs on the one and passes on the other.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use async_channel::{Receiver, Sender, bounded};

@@ -4,12 +4,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use weirs_conformance::{Held, until};
-use weirs_runtime::{Runtime, Task, block_on};
+use weirs_runtime::{Runtime, Task, Tokio, block_on};
+use weirs_testing::sim::Sim;
 use weirs_testing::{apply, runtime_test, runtime_test_blocking, yields};
 
 #[apply(runtime_test_blocking)]
 fn a_hundred_thousand_tasks(runtime: Runtime) {
     block_on(half_cancelled(runtime, 100_000));
+}
+
+mod a_hundred_thousand_tasks_in_virtual_time {
+    //! Once, not once for each seed.
+
+    use super::*;
+
+    #[test]
+    fn sim() {
+        Sim::new(1).run(|runtime| half_cancelled(runtime, 100_000)).unwrap();
+    }
+
+    #[test]
+    fn tokio_paused() {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        tokio.unwrap().block_on(async {
+            let tokio = Tokio::current().unwrap();
+            let runtime = Runtime::from(tokio.clone()).with_clock(tokio.clock());
+            half_cancelled(runtime, 100_000).await;
+        });
+    }
 }
 
 // Fewer where the simulator takes part: it takes them anew for each seed.

@@ -1,12 +1,22 @@
-//! This program run by itself: an operation in a process of its own, perhaps under valgrind.
+//! This program run by itself: one experiment, or one operation, in a process of its own.
+//!
+//! Every experiment has a fresh process: whatever ran before it would have left threads, timers and a heap
+//! in disorder, and `--only` would give other numbers than the whole run. Both sides of a pair share the
+//! process.
 
 use std::process::{Command, Stdio};
 
+use serde_json::{Value, json};
+
+use crate::measure::{Effort, Missing};
+use crate::row::Samples;
 use crate::{operations, rows};
 
 /// What a child is asked to do, and how often. Not in the help: only this program calls itself so.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Task {
+    /// The experiment of this name, for its samples; prints them.
+    Experiment(String, Effort),
     /// An operation of [`operations`], for its instructions to be counted.
     Operation(String),
     /// Idle tasks, for their memory to be looked at; prints the bytes of each.
@@ -20,6 +30,12 @@ impl Task {
     /// When nothing has this name, or the system does not tell.
     pub fn run(&self, times: u64) -> Result<(), String> {
         match self {
+            Self::Experiment(name, effort) => {
+                let experiments = rows::experiments();
+                let experiment = experiments.iter().find(|experiment| experiment.name() == name);
+                let experiment = experiment.ok_or(format!("no experiment is called `{name}`"))?;
+                println!("{}", written(&experiment.measure(*effort)));
+            }
             Self::Operation(name) => {
                 let operation = operations::find(name).ok_or(format!("no operation is called `{name}`"))?;
                 (operation.run)(times);
@@ -28,6 +44,54 @@ impl Task {
         }
         Ok(())
     }
+}
+
+/// What an experiment gives in a fresh process.
+///
+/// # Errors
+/// [`Missing`] says why there are no numbers.
+pub fn measure(experiment: &str, quick: bool) -> Result<Vec<Samples>, Missing> {
+    let failed = |error: String| Missing::Failed(error);
+    let mut command = this_program().map_err(failed)?;
+    command.args(["--experiment", experiment]).args(quick.then_some("--quick"));
+    let printed = output_of(command).map_err(failed)?.0;
+    read(&printed).unwrap_or_else(|| Err(Missing::Failed(format!("the child said `{printed}`"))))
+}
+
+/// `[{"pairs": [[1.0, 2.0]]}, {"alone": [3.0]}]`, or `{"skipped": "..."}`, or `{"failed": "..."}`.
+fn written(samples: &Result<Vec<Samples>, Missing>) -> Value {
+    match samples {
+        Ok(rows) => rows
+            .iter()
+            .map(|row| match row {
+                Samples::Pairs(pairs) => json!({ "pairs": pairs }),
+                Samples::Alone(ours) => json!({ "alone": ours }),
+            })
+            .collect(),
+        Err(Missing::Skipped(reason)) => json!({ "skipped": reason }),
+        Err(Missing::Failed(reason)) => json!({ "failed": reason }),
+    }
+}
+
+/// What [`written`] wrote.
+fn read(printed: &str) -> Option<Result<Vec<Samples>, Missing>> {
+    let value: Value = serde_json::from_str(printed).ok()?;
+    if let Some(reason) = value["skipped"].as_str() {
+        return Some(Err(Missing::Skipped(reason.to_owned())));
+    }
+    if let Some(reason) = value["failed"].as_str() {
+        return Some(Err(Missing::Failed(reason.to_owned())));
+    }
+    let row = |row: &Value| match row["pairs"].as_array() {
+        Some(pairs) => {
+            let pairs = pairs.iter().map(|pair| Some((pair[0].as_f64()?, pair[1].as_f64()?)));
+            Some(Samples::Pairs(pairs.collect::<Option<_>>()?))
+        }
+        None => {
+            Some(Samples::Alone(row["alone"].as_array()?.iter().map(Value::as_f64).collect::<Option<_>>()?))
+        }
+    };
+    value.as_array()?.iter().map(row).collect::<Option<_>>().map(Ok)
 }
 
 /// Bytes for each of so many idle tasks, in a fresh process.
@@ -86,8 +150,19 @@ mod tests {
     }
 
     #[test]
+    fn samples_survive_the_way_to_the_parent() {
+        let rows = vec![Samples::Pairs(vec![(1.5, 2.0), (3.0, 4.25)]), Samples::Alone(vec![0.1])];
+        for samples in [Ok(rows), Err(Missing::Skipped("a".into())), Err(Missing::Failed("b".into()))] {
+            assert_eq!(read(&written(&samples).to_string()), Some(samples));
+        }
+        assert_eq!(read("thread panicked"), None);
+        assert_eq!(read("{}"), None);
+    }
+
+    #[test]
     fn an_unknown_task_is_an_error() {
         assert!(Task::Operation("dance".into()).run(1).is_err());
         assert!(Task::Resident("dance".into()).run(1).is_err());
+        assert!(Task::Experiment("dance".into(), Effort::QUICK).run(1).is_err());
     }
 }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::child;
 use crate::machine::RUSTC;
-use crate::measure::{Experiment, Skipped};
+use crate::measure::{Experiment, Missing};
 use crate::operations::OPERATIONS;
 use crate::row::{Row, Samples, Unit};
 
@@ -101,7 +101,7 @@ pub fn experiments(kept: &Kept) -> Vec<Experiment> {
                 ..Row::alone(format!("instructions/{name}")).unit(Unit::Instructions)
             };
             Experiment::new([row], move |_| {
-                let now = count(name).map_err(Skipped)?;
+                let now = count(name).map_err(Missing::Failed)?;
                 Ok(vec![match before {
                     Some(before) => Samples::Pairs(vec![(now, before)]),
                     None => Samples::Alone(vec![now]),

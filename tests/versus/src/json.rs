@@ -9,7 +9,7 @@
 //!       "unit": "ns", "ratio": 1.28, "goal": 1.7, "met": true,
 //!       "spread": { "ours": [401.0, 420.8], "peer": [315.3, 331.9], "ratio": [1.24, 1.33] } }
 //!   ],
-//!   "skipped": [ { "name": "task-bytes/smol-own", "reason": "no /proc here" } ]
+//!   "missing": [ { "name": "task-bytes/smol-own", "reason": "no /proc here" } ]
 //! }
 //! ```
 //!
@@ -17,6 +17,7 @@
 //!   rounds, and so not quite `ours` over `peer`. Lower is better, and `goal` is an upper bound of `ratio`.
 //! - Without a peer, `peer`, `peer_name` and `ratio` are null; without a goal, `goal` and `met` are.
 //! - `spread` is the middle half of the rounds, and null where the number is.
+//! - `missing` names the rows that gave no numbers, because they cannot be measured here or failed.
 //! - `format` changes when a reader of the old form would be misled; new fields do not change it.
 
 use std::io::Write;
@@ -34,16 +35,16 @@ pub fn write(
     mut file: impl Write,
     machine: &str,
     rows: &[Measured],
-    skipped: &[(String, String)],
+    missing: &[(String, String)],
 ) -> std::io::Result<()> {
     let lines = |values: Vec<Value>| {
         let lines: Vec<String> = values.iter().map(|value| format!("\n    {value}")).collect();
         lines.join(",")
     };
-    let skipped = skipped.iter().map(|(name, reason)| json!({ "name": name, "reason": reason }));
+    let missing = missing.iter().map(|(name, reason)| json!({ "name": name, "reason": reason }));
     writeln!(file, "{{\n  \"format\": 1,\n  \"machine\": {},", Value::from(machine))?;
     writeln!(file, "  \"rows\": [{}\n  ],", lines(rows.iter().map(row).collect()))?;
-    writeln!(file, "  \"skipped\": [{}]\n}}", lines(skipped.collect()))?;
+    writeln!(file, "  \"missing\": [{}]\n}}", lines(missing.collect()))?;
     file.flush()
 }
 
@@ -94,7 +95,7 @@ mod tests {
         for key in ["peer", "peer_name", "ratio", "goal", "met"] {
             assert!(second[key].is_null(), "{key}");
         }
-        assert_eq!(read["skipped"][0]["name"], "d");
+        assert_eq!(read["missing"][0]["name"], "d");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use crate::row::{Measured, Row, Samples, Unit};
+use crate::row::{Row, Samples, Unit};
 use crate::statistics::median;
 
 /// How long to look.
@@ -128,18 +128,23 @@ fn fit<const ROWS: usize>(side: &mut Side<ROWS>, clock: fn() -> Duration, round:
 pub struct Experiment {
     /// The rows, in the order of the samples.
     pub rows: Vec<Row>,
-    measure: Box<dyn Fn(Effort) -> Result<Vec<Samples>, Skipped>>,
+    measure: Box<dyn Fn(Effort) -> Result<Vec<Samples>, Missing>>,
 }
 
-/// Why an experiment cannot be made here.
+/// Why an experiment gave no numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped(pub String);
+pub enum Missing {
+    /// It cannot be made here, and that is all right.
+    Skipped(String),
+    /// It went wrong.
+    Failed(String),
+}
 
 impl Experiment {
     /// One that measures in a way of its own.
     pub fn new(
         rows: impl IntoIterator<Item = Row>,
-        measure: impl Fn(Effort) -> Result<Vec<Samples>, Skipped> + 'static,
+        measure: impl Fn(Effort) -> Result<Vec<Samples>, Missing> + 'static,
     ) -> Self {
         Self { rows: rows.into_iter().collect(), measure: Box::new(measure) }
     }
@@ -173,14 +178,17 @@ impl Experiment {
         })
     }
 
-    /// Measures its rows.
+    /// What it is called: the name of its first row.
+    pub fn name(&self) -> &str {
+        &self.rows[0].name
+    }
+
+    /// Measures it, in this process.
     ///
     /// # Errors
-    /// [`Skipped`] where it cannot be done.
-    pub fn measure(&self, effort: Effort) -> Result<Vec<Measured>, Skipped> {
-        let samples = (self.measure)(effort)?;
-        assert_eq!(samples.len(), self.rows.len(), "every row has its samples");
-        Ok(self.rows.iter().cloned().zip(samples).map(|(row, samples)| Measured::new(row, samples)).collect())
+    /// [`Missing`] says why there are no numbers.
+    pub fn measure(&self, effort: Effort) -> Result<Vec<Samples>, Missing> {
+        (self.measure)(effort)
     }
 }
 

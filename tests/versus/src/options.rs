@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use lexopt::{Arg, Parser, ValueExt};
 use weirs_versus::child::Task;
 use weirs_versus::instructions::{self, Kept};
-use weirs_versus::measure::Experiment;
+use weirs_versus::measure::{Effort, Experiment};
 use weirs_versus::row::Row;
 use weirs_versus::rows;
 
@@ -50,7 +50,7 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn parse(mut parser: Parser) -> Result<Command, String> {
         let mut options = Self::default();
-        let (mut json, mut child, mut times) = (None, None, 1);
+        let (mut json, mut experiment, mut child, mut times) = (None, None, None, 1);
         while let Some(argument) = parser.next().map_err(text)? {
             match argument {
                 Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
@@ -61,13 +61,14 @@ impl Options {
                 Arg::Long("instructions") => options.instructions = true,
                 Arg::Long("bless") => options.bless = true,
                 Arg::Long("json") => json = Some(PathBuf::from(parser.value().map_err(text)?)),
+                Arg::Long("experiment") => experiment = Some(word(&mut parser)?),
                 Arg::Long("operation") => child = Some(Task::Operation(word(&mut parser)?)),
                 Arg::Long("resident") => child = Some(Task::Resident(word(&mut parser)?)),
                 Arg::Long("times") => times = parser.value().and_then(|value| value.parse()).map_err(text)?,
                 other => return Err(unknown(&other)),
             }
         }
-        if let Some(task) = child {
+        if let Some(task) = child.or_else(|| Some(Task::Experiment(experiment?, options.effort()))) {
             return Ok(Command::Child(task, times));
         }
         if options.bless && !options.instructions {
@@ -88,6 +89,11 @@ impl Options {
         self.select(&experiments)?;
         experiments.retain(|experiment| experiment.rows.iter().any(|row| self.wants(row)));
         Ok(experiments)
+    }
+
+    /// How long to look.
+    fn effort(&self) -> Effort {
+        if self.quick { Effort::QUICK } else { Effort::FULL }
     }
 
     /// Whether this row is asked for.

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use weirs_versus::instructions::{self, Kept};
 use weirs_versus::machine::{self, RUSTC};
-use weirs_versus::measure::{Effort, Experiment};
+use weirs_versus::measure::{Effort, Experiment, Missing};
 use weirs_versus::row::{Measured, Row};
-use weirs_versus::{json, table::Table};
+use weirs_versus::{child, json, table::Table};
 
 use crate::options::Options;
 
@@ -35,11 +35,11 @@ pub(crate) fn run(mut options: Options) -> Result<ExitCode, String> {
         experiments: &experiments,
         table: &table,
         measured: Vec::new(),
-        skipped: Vec::new(),
+        missing: Vec::new(),
+        failed: false,
     };
     if options.instructions && !instructions::available() {
-        table.print("skipped: no valgrind here");
-        run.skip_all("no valgrind here");
+        run.miss_all(&Missing::Skipped("no valgrind here".to_owned()));
     } else {
         run.open(&machine, &kept);
         run.measure_all();
@@ -47,17 +47,16 @@ pub(crate) fn run(mut options: Options) -> Result<ExitCode, String> {
             run.look_again();
         }
     }
-    let Run { measured, skipped, .. } = run;
+    let Run { measured, missing, failed, .. } = run;
     let mut outcome = judge(&options, &table, &measured);
-    if options.instructions && instructions::available() && !skipped.is_empty() {
-        // With a valgrind there is no excuse: the operation itself failed under it.
+    if failed {
         outcome = ExitCode::FAILURE;
     }
     if options.bless {
         bless(&table, kept, &measured)?;
     }
     if let Some((path, file)) = options.json.take() {
-        json::write(file, &machine, &measured, &skipped)
+        json::write(file, &machine, &measured, &missing)
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
     Ok(outcome)
@@ -69,7 +68,9 @@ struct Run<'r> {
     table: &'r Table,
     measured: Vec<Measured>,
     /// Names and reasons.
-    skipped: Vec<(String, String)>,
+    missing: Vec<(String, String)>,
+    /// Something went wrong.
+    failed: bool,
 }
 
 impl Run<'_> {
@@ -93,23 +94,27 @@ impl Run<'_> {
 
     fn measure_all(&mut self) {
         for experiment in self.experiments {
-            match self.measure(experiment) {
+            match self.measure(experiment, self.options.quick) {
                 Ok(measured) => {
                     measured.iter().for_each(|measured| self.table.row(measured));
                     self.measured.extend(measured);
                 }
-                Err(reason) => self.skip(experiment, &reason),
+                Err(missing) => self.miss(experiment, &missing),
             }
         }
     }
 
     /// The rows of an experiment that are asked for.
-    fn measure(&self, experiment: &Experiment) -> Result<Vec<Measured>, String> {
+    fn measure(&self, experiment: &Experiment, quick: bool) -> Result<Vec<Measured>, Missing> {
         self.table.progress(&experiment.rows[0]);
-        let effort = if self.options.quick { Effort::QUICK } else { Effort::FULL };
-        let mut measured = experiment.measure(effort).map_err(|skipped| skipped.0)?;
-        measured.retain(|measured| self.options.wants(&measured.row));
-        Ok(measured)
+        let samples = if self.options.instructions {
+            experiment.measure(Effort::FULL)?
+        } else {
+            child::measure(experiment.name(), quick)?
+        };
+        let measured = experiment.rows.iter().cloned().zip(samples);
+        let measured = measured.map(|(row, samples)| Measured::new(row, samples));
+        Ok(measured.filter(|measured| self.options.wants(&measured.row)).collect())
     }
 
     /// Measures rows that missed their goals again, at full length, and keeps the best of all measurements:
@@ -128,7 +133,7 @@ impl Run<'_> {
                 if !self.measured.iter().any(missed) {
                     continue;
                 }
-                let Ok(again) = self.measure(experiment) else { continue };
+                let Ok(again) = self.measure(experiment, false) else { continue };
                 for again in again {
                     let first = self.measured.iter_mut().find(|first| first.row.name == again.row.name);
                     if let Some(first) = first.filter(|first| first.missed()) {
@@ -140,16 +145,21 @@ impl Run<'_> {
         }
     }
 
-    fn skip_all(&mut self, reason: &str) {
+    fn miss_all(&mut self, missing: &Missing) {
         for experiment in self.experiments {
-            self.skip(experiment, reason);
+            self.miss(experiment, missing);
         }
     }
 
-    fn skip(&mut self, experiment: &Experiment, reason: &str) {
+    fn miss(&mut self, experiment: &Experiment, missing: &Missing) {
+        let (verb, reason) = match missing {
+            Missing::Skipped(reason) => ("skipped", reason),
+            Missing::Failed(reason) => ("FAILED", reason),
+        };
+        self.failed |= matches!(missing, Missing::Failed(_));
         for row in experiment.rows.iter().filter(|row| self.options.wants(row)) {
-            self.table.skipped(row, reason);
-            self.skipped.push((row.name.clone(), reason.to_owned()));
+            self.table.missing(row, verb, reason);
+            self.missing.push((row.name.clone(), reason.clone()));
         }
     }
 }

@@ -67,10 +67,10 @@ impl Table {
         self.print(&line);
     }
 
-    /// A row that could not be measured.
-    pub fn skipped(&self, row: &Row, reason: &str) {
+    /// A row without numbers.
+    pub fn missing(&self, row: &Row, verb: &str, reason: &str) {
         let name = self.name;
-        self.print(&format!("{:name$}  skipped: {reason}", row.name));
+        self.print(&format!("{:name$}  {verb}: {reason}", row.name));
     }
 
     /// Any other line.

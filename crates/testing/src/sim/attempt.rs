@@ -75,7 +75,8 @@ where
 {
     let mut executor = Executor::new(settings);
     let world = Arc::clone(executor.world());
-    // The task is made before its future is, so that whatever the body spawns on its way is the body's child.
+    // The task is made before its future is, so that whatever the body spawns on its way is the body's
+    // child.
     let future = Rc::new(Cell::new(None));
     let mut main = spawn_main(&executor, location, Rc::clone(&future));
     let outcome = match catch_unwind(AssertUnwindSafe(|| body(&executor))) {
@@ -163,7 +164,8 @@ fn panicked(payload: &PanicPayload) -> Cause {
 
 /// The live tasks that a report lists: the busiest first if they keep the run from ending, else the oldest.
 fn alive(cause: &Cause, tasks: &Tasks, now: u64) -> (Vec<TaskReport>, usize) {
-    let mut alive: Vec<_> = tasks.live().iter().filter_map(|task| TaskReport::new(tasks, *task, now)).collect();
+    let mut alive: Vec<_> =
+        tasks.live().iter().filter_map(|task| TaskReport::new(tasks, *task, now)).collect();
     match cause {
         Cause::StepLimit(_) | Cause::TimeLimit(_) => {
             alive.sort_by_key(|task| (Reverse(task.polls), Reverse(task.last_step)));

@@ -17,10 +17,11 @@ use super::trace::{Difference, Entry};
 
 /// Runs one body with many seeds, and stops at the first that fails.
 ///
-/// Without [`seeds`](Explore::seeds) there are 200, without [`schedules`](Explore::schedules) they take turns in
-/// random order and `pct3`, and every twentieth is first-in-first-out, where a seed only decides on chance and
-/// faults. A failing seed is run again: if it then goes another way, that is the failure to look into first, and it
-/// is reported with the first step that differs. So is the first passing seed of each schedule.
+/// Without [`seeds`](Explore::seeds) there are 200, without [`schedules`](Explore::schedules) they take
+/// turns in random order and `pct3`, and every twentieth is first-in-first-out, where a seed only decides on
+/// chance and faults. A failing seed is run again: if it then goes another way, that is the failure to look
+/// into first, and it is reported with the first step that differs. So is the first passing seed of each
+/// schedule.
 ///
 /// # Examples
 /// A counter that two tasks read and write with a pause between:
@@ -64,8 +65,9 @@ impl Explore {
         }
     }
 
-    /// The same, but [`find`](Explore::find) too obeys the environment, as [`run`](Explore::run) does: for a program
-    /// that prints what it finds, with a [line to paste](Explore::replay_command) that runs the program.
+    /// The same, but [`find`](Explore::find) too obeys the environment, as [`run`](Explore::run) does: for a
+    /// program that prints what it finds, with a [line to paste](Explore::replay_command) that runs the
+    /// program.
     ///
     /// # Panics
     /// When a variable of [the module's page](super) does not say what it should.

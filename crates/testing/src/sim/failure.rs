@@ -10,8 +10,8 @@ use super::settings::Settings;
 
 /// Why a run failed, and how to see it again.
 ///
-/// Both its `Display` and its `Debug` are the whole report: what happened, the seed and the schedule, the tasks
-/// that matter, the last events, and the line to paste.
+/// Both its `Display` and its `Debug` are the whole report: what happened, the seed and the schedule, the
+/// tasks that matter, the last events, and the line to paste.
 #[derive(Clone)]
 pub struct Failure(Box<Report>);
 
@@ -136,7 +136,8 @@ impl fmt::Display for Cause {
             ),
             Self::TimeLimit(limit) => write!(
                 f,
-                "live-lock: the run took more than {limit:?} of virtual time; if that is its work, raise `time_limit`",
+                "live-lock: the next timer is due after more than {limit:?} of virtual time, so tasks wait or \
+                 tick for ever; if that is its work, raise `time_limit`",
             ),
             Self::Leak => f.write_str(
                 "leak: tasks were left when the body was over; await or cancel them, or say `allow_leaks`",
@@ -157,8 +158,8 @@ impl fmt::Display for Cause {
                 }
                 write!(f, "\n    one run:   {first}\n    the other: {second}")?;
                 f.write_str(
-                    "\n  look for real time, threads, random numbers, the order of a `HashMap`, and statics that \
-                     outlive a run",
+                    "\n  look for real time, threads, random numbers, the order of a `HashMap`, and statics \
+                     that outlive a run",
                 )
             }
         }
@@ -189,7 +190,7 @@ impl Cause {
     fn tasks_heading(&self) -> &'static str {
         match self {
             Self::Deadlock => "these tasks are stuck",
-            Self::StepLimit(_) | Self::TimeLimit(_) => "the busiest tasks",
+            Self::StepLimit(_) | Self::TimeLimit(_) => "these tasks were alive, the busiest first",
             Self::Leak => "these tasks were left",
             _ => "these tasks were alive",
         }

@@ -9,8 +9,8 @@ use super::tasks::MAIN;
 /// What shall go wrong in a run. Nothing does unless asked for; where and when is up to the seed.
 ///
 /// There are two sorts. [Spurious polls](Faults::spurious_polls), [fresh wakers](Faults::fresh_wakers) and
-/// [late timers](Faults::late_timers) are within the contract of every executor, so any correct program stands
-/// them. The others happen to tasks in real life, and a program that promises to cope can be held to it.
+/// [late timers](Faults::late_timers) are within the contract of every executor, so any correct program
+/// stands them. The others happen to tasks in real life, and a program that promises to cope can be held to it.
 ///
 /// # Examples
 /// ```
@@ -68,8 +68,8 @@ impl Faults {
 
     /// Tasks are polled now and then though nobody woke them: about one step in eight.
     ///
-    /// It finds futures that take a poll for the event they wait for. It never ends a deadlock: that there is
-    /// nothing to poll is found out without it.
+    /// It finds futures that take a poll for the event they wait for. It never ends a deadlock: that there
+    /// is nothing to poll is found out without it.
     #[must_use]
     pub fn spurious_polls(mut self) -> Self {
         self.spurious_polls = true;
@@ -109,14 +109,15 @@ impl Faults {
 
     /// One task of the run, the body excepted, is cancelled in the place of its `k`th poll; the first is 1.
     ///
-    /// The seed says which: the first, second or some later task that comes to a `k`th poll. In a short run there
-    /// may be none; other seeds make up for it.
+    /// The seed says which: the first, second or some later task that comes to a `k`th poll. In a short run
+    /// there may be none; other seeds make up for it.
     #[must_use]
     pub fn cancel_at_poll(self, k: u64) -> Self {
         self.strike(Strike::Cancel, Victim::Any, Some(k))
     }
 
-    /// One task of the run, the body excepted, is cancelled in the place of one of its polls; the seed says which.
+    /// One task of the run, the body excepted, is cancelled in the place of one of its polls; the seed says
+    /// which.
     #[must_use]
     pub fn cancel_somewhere(self) -> Self {
         self.strike(Strike::Cancel, Victim::Any, None)
@@ -130,7 +131,8 @@ impl Faults {
 
     /// One task of the run, the body excepted, panics in the place of its `k`th poll.
     ///
-    /// Such a panic fails the run only if the program makes it do so: in a task that nobody awaits it is let pass.
+    /// Such a panic fails the run only if the program makes it do so: in a task that nobody awaits it is let
+    /// pass.
     #[must_use]
     pub fn panic_at_poll(self, k: u64) -> Self {
         self.strike(Strike::Panic, Victim::Any, Some(k))

@@ -1,8 +1,9 @@
-//! A small network for simulated servers and clients: hosts by name, streams of bytes, and what goes wrong with them.
+//! A small network for simulated servers and clients: hosts by name, streams of bytes, and what goes wrong
+//! with them.
 //!
-//! Streams are the [`futures_io`] traits, so whatever is written against those runs on it. All time comes from the
-//! clock and all chance from its entropy: in a simulation the same seed gives the same network. It needs no more
-//! than a [`Clock`], so it works on real runtimes too.
+//! Streams are the [`futures_io`] traits, so whatever is written against those runs on it. All time comes
+//! from the clock and all chance from its entropy: in a simulation the same seed gives the same network. It
+//! needs no more than a [`Clock`], so it works on real runtimes too.
 //!
 //! # Examples
 //! ```
@@ -57,12 +58,12 @@ use stream::Connection;
 
 /// A simulated network: a cheap clone of a handle to it.
 ///
-/// At first it is perfect: nothing takes any time, and nothing goes wrong. What is changed holds for all that
-/// happens from then on. Bytes are never lost, duplicated or reordered within a connection, as with TCP: a link
-/// that is cut holds them up, and a reset drops them all.
+/// At first it is perfect: nothing takes any time, and nothing goes wrong. What is changed holds for all
+/// that happens from then on. Bytes are never lost, duplicated or reordered within a connection, as with
+/// TCP: a link that is cut holds them up, and a reset drops them all.
 ///
-/// Room that a reader makes is known to the writer at once, which is the one thing that travels faster than the
-/// latency.
+/// Room that a reader makes is known to the writer at once, which is the one thing that travels faster than
+/// the latency.
 #[derive(Clone)]
 pub struct Net(Arc<Inner>);
 
@@ -131,8 +132,8 @@ impl Net {
         self.lock().short_transfers = short;
     }
 
-    /// Cuts the link between two hosts: bytes and attempts to connect wait until it is [mended](Net::mend). What
-    /// has arrived can still be read.
+    /// Cuts the link between two hosts: bytes and attempts to connect wait until it is [mended](Net::mend).
+    /// What has arrived can still be read.
     pub fn cut(&self, one: &str, other: &str) {
         let pair = pair(one, other);
         self.change_links(|state| {
@@ -171,7 +172,8 @@ impl Net {
         });
     }
 
-    /// Resets every connection between two hosts: both ends hear of it at once, and what is on its way is lost.
+    /// Resets every connection between two hosts: both ends hear of it at once, and what is on its way is
+    /// lost.
     pub fn reset(&self, one: &str, other: &str) {
         let pair = pair(one, other);
         for connection in self.connections() {

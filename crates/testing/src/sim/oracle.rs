@@ -6,7 +6,8 @@ pub(super) struct Oracle(u64);
 
 impl Oracle {
     pub(super) fn new(seed: u64) -> Self {
-        // Neighbouring seeds start far apart: a step of the generator is the multiplication with this constant.
+        // Neighbouring seeds start far apart: a step of the generator is the multiplication with this
+        // constant.
         let mut oracle = Self(seed ^ 0x5851_f42d_4c95_7f2d);
         Self(oracle.next())
     }
@@ -16,7 +17,8 @@ impl Oracle {
         mix(self.0)
     }
 
-    /// A number below `bound`, which is not zero. The tilt of one part in 2^64 / `bound` finds no bug and misses none.
+    /// A number below `bound`, which is not zero. The tilt of one part in 2^64 / `bound` finds no bug and
+    /// misses none.
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
@@ -31,7 +33,8 @@ impl Oracle {
         (self.next() >> 11) as f64 / ((1_u64 << 53) as f64) < probability
     }
 
-    /// A number below `1 << bits`, each order of magnitude equally likely: small ones often, large ones at times.
+    /// A number below `1 << bits`, each order of magnitude equally likely: small ones often, large ones at
+    /// times.
     pub(super) fn magnitude(&mut self, bits: u64) -> u64 {
         let magnitude = 1 << self.below(bits + 1);
         self.below(magnitude)

@@ -86,8 +86,8 @@ pub(super) struct Pct {
 
 impl Pct {
     fn new(depth: u32, oracle: &mut Oracle) -> Self {
-        // How long the run will be is not known before it has run, and must not be guessed from an earlier one: a
-        // seed says everything. So the seed guesses, and some seeds guess well.
+        // How long the run will be is not known before it has run, and must not be guessed from an earlier
+        // one: a seed says everything. So the seed guesses, and some seeds guess well.
         let horizon = 16 << oracle.below(11);
         let mut changes: Vec<u64> = (1..depth).map(|_| 1 + oracle.below(horizon)).collect();
         changes.sort_unstable_by(|a, b| b.cmp(a));

@@ -23,13 +23,13 @@ pub enum Schedule {
     /// Any, each equally likely. Finds what goes wrong in many ways.
     #[default]
     Random,
-    /// Probabilistic concurrency testing: each task has a random priority, the highest runs, and at `depth - 1`
-    /// random steps the running task falls below all others.
+    /// Probabilistic concurrency testing: each task has a random priority, the highest runs, and at `depth -
+    /// 1` random steps the running task falls below all others.
     ///
-    /// It starves tasks for long, as a loaded machine does, and so finds what needs a few particular steps in a
-    /// row: a bug that takes `depth` of them in a run of n tasks and k steps shows with a probability of at least
-    /// 1 / (n * k^(depth-1)). A task that wakes itself while it is polled (it yields) falls below all others too,
-    /// so that tasks that spin do not hold up what they wait for.
+    /// It starves tasks for long, as a loaded machine does, and so finds what needs a few particular steps
+    /// in a row: a bug that takes `depth` of them in a run of n tasks and k steps shows with a probability
+    /// of at least 1 / (n * k^(depth-1)). A task that wakes itself while it is polled (it yields) falls
+    /// below all others too, so that tasks that spin do not hold up what they wait for.
     Pct {
         /// How many ordering constraints the bug to look for has; 3 finds most.
         depth: u32,
@@ -68,7 +68,11 @@ pub struct UnknownSchedule(String);
 
 impl fmt::Display for UnknownSchedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no schedule is called {:?}: there are fifo, random, and pct with a depth, as in pct3", self.0)
+        write!(
+            f,
+            "no schedule is called {:?}: there are fifo, random, and pct with a depth, as in pct3",
+            self.0
+        )
     }
 }
 

@@ -1,4 +1,5 @@
-//! What a run is told besides its body: the settings that [`Sim`](super::Sim) and [`Explore`](super::Explore) share.
+//! What a run is told besides its body: the settings that [`Sim`](super::Sim) and
+//! [`Explore`](super::Explore) share.
 
 use std::time::Duration;
 
@@ -42,7 +43,8 @@ pub(super) struct TestName {
 impl TestName {
     /// The words of the command that runs this one test.
     ///
-    /// What was not given is taken from where libtest and cargo leave it: the thread's name, and the environment.
+    /// What was not given is taken from where libtest and cargo leave it: the thread's name, and the
+    /// environment.
     pub(super) fn command(&self) -> String {
         if let Some(command) = &self.command {
             return command.clone();

@@ -1,4 +1,5 @@
-//! The state of a run that its tasks reach: all of it behind the one lock of the [`World`](super::world::World).
+//! The state of a run that its tasks reach: all of it behind the one lock of the
+//! [`World`](super::world::World).
 
 use std::task::Waker;
 
@@ -182,8 +183,8 @@ impl State {
         }
         let index = self.oracle.below(self.tasks.live().len() as u64);
         let task = self.tasks.live()[index as usize];
-        // Only while the run goes on by itself: a spurious poll must not hide a deadlock. Blocking jobs wait for
-        // nothing.
+        // Only while the run goes on by itself: a spurious poll must not hide a deadlock. Blocking jobs wait
+        // for nothing.
         let runs = !self.ready.is_empty() || self.timers.next().is_some();
         let record = self.tasks.get(task)?;
         (runs && !record.queued && record.polls > 0).then_some(task)

@@ -1,5 +1,5 @@
-//! The trace of a run: what happened, as a hash for comparing, as short entries for finding the first difference,
-//! and as the last few events for reading.
+//! The trace of a run: what happened, as a hash for comparing, as short entries for finding the first
+//! difference, and as the last few events for reading.
 
 use std::time::Duration;
 

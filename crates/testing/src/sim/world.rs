@@ -1,4 +1,5 @@
-//! The world that the tasks of a run live in: spawner, clock, chance and watch, as [`weirs_runtime`] wants them.
+//! The world that the tasks of a run live in: spawner, clock, chance and watch, as [`weirs_runtime`] wants
+//! them.
 
 use std::any::Any;
 use std::backtrace::Backtrace;
@@ -14,8 +15,8 @@ use std::time::Duration;
 
 use futures_task::{FutureObj, LocalFutureObj, LocalSpawn, Spawn, SpawnError};
 use weirs_runtime::{
-    BlockingJob, Clock, Ending, Entropy, Instant, LocalRuntime, LostPanic, PanicOrigin, Runtime, SpawnBlocking,
-    Spawned, TaskId, TimerDriver, TimerKey, Verdict, Watch,
+    BlockingJob, Clock, Ending, Entropy, Instant, LocalRuntime, LostPanic, PanicOrigin, Runtime,
+    SpawnBlocking, Spawned, TaskId, TimerDriver, TimerKey, Verdict, Watch,
 };
 
 use super::failure::Cause;
@@ -25,8 +26,8 @@ use super::state::{Job, State, Work};
 use super::tasks::Tasks;
 use super::trace::Trace;
 
-/// What the tasks of a run share. The lock is never held while foreign code runs: polls, and what wakers do when
-/// they are cloned, woken and dropped.
+/// What the tasks of a run share. The lock is never held while foreign code runs: polls, and what wakers do
+/// when they are cloned, woken and dropped.
 #[derive(Debug)]
 pub(super) struct World {
     state: Mutex<State>,
@@ -92,8 +93,8 @@ impl World {
         false
     }
 
-    /// Parks, in real time, until another thread interferes, but no longer than this; and longer only while one is
-    /// about to say so, for a backtrace takes its time.
+    /// Parks, in real time, until another thread interferes, but no longer than this; and longer only while
+    /// one is about to say so, for a backtrace takes its time.
     pub(super) fn await_foreign(&self, grace: Duration) {
         if !grace.is_zero() && self.trouble().is_none() {
             std::thread::park_timeout(grace);

@@ -10,7 +10,7 @@ use std::hint::black_box;
 
 use super::hosts::{Host, SmolOwn, TokioCurrentThread};
 use crate::child;
-use crate::measure::{Experiment, Skipped};
+use crate::measure::{Experiment, Missing};
 use crate::peers::{peer, peer_in};
 use crate::row::{Row, Samples, Unit};
 
@@ -26,8 +26,11 @@ pub(super) fn experiments() -> Vec<Experiment> {
 
 fn compare(row: Row, host: &'static str) -> Experiment {
     Experiment::new([row], move |effort| {
+        if !cfg!(target_os = "linux") {
+            return Err(Missing::Skipped("only Linux tells a process's resident memory".to_owned()));
+        }
         let rounds = 0..effort.long_rounds.min(3);
-        let bytes = |side: &str| child::resident(&format!("{host}/{side}"), TASKS).map_err(Skipped);
+        let bytes = |side: &str| child::resident(&format!("{host}/{side}"), TASKS).map_err(Missing::Failed);
         let pairs: Result<_, _> = rounds.map(|_| Ok((bytes("ours")?, bytes("peer")?))).collect();
         Ok(vec![Samples::Pairs(pairs?)])
     })

@@ -5,10 +5,10 @@
 //! thread.
 //!
 //! `timer/create-poll-drop` is the life of a timeout that does not strike: made for 30 s, polled once,
-//! dropped. It counts the processor time of the whole process, since async-io and futures-timer leave part of
-//! the work to a thread of theirs; the caller's wall time stands beside it. It is measured with no other timers
-//! about, with 100,000 that are set later (`/100k-live`), and by two threads at once (`/two-threads`, for which
-//! the wall time is that of one of the two).
+//! dropped. It counts the processor time of the whole process, since async-io and futures-timer leave part
+//! of the work to a thread of theirs; the caller's wall time stands beside it. It is measured with no other
+//! timers about, with 100,000 that are set later (`/100k-live`), and by two threads at once (`/two-threads`,
+//! for which the wall time is that of one of the two).
 
 use std::future::{Future, poll_fn, ready};
 use std::hint::black_box;

@@ -41,7 +41,8 @@ impl Host {
     /// [`ConnectionRefused`](ErrorKind::ConnectionRefused) when nobody listens there, or too many wait to be
     /// accepted; [`InvalidInput`](ErrorKind::InvalidInput) when it is no address.
     pub async fn connect(&self, address: &str) -> Result<Stream> {
-        let invalid = || Error::new(ErrorKind::InvalidInput, format!("{address:?} is no address: host:port is one"));
+        let invalid =
+            || Error::new(ErrorKind::InvalidInput, format!("{address:?} is no address: host:port is one"));
         let (host, port) = address.rsplit_once(':').ok_or_else(invalid)?;
         let port: u16 = port.parse().map_err(|_| invalid())?;
 

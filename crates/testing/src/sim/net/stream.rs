@@ -15,9 +15,10 @@ use super::{Net, lock, pair};
 /// One end of a connection: bytes both ways, each with a bounded buffer.
 ///
 /// # Closing
-/// `close` ends this end's way: the other end reads what was written and then the end, and may go on writing.
-/// Dropping an end closes it; if there is something that it has not read, the other end sees a reset, as with TCP.
-/// Writing to an end that is gone gives [`BrokenPipe`](std::io::ErrorKind::BrokenPipe), and anything after a reset
+/// `close` ends this end's way: the other end reads what was written and then the end, and may go on
+/// writing. Dropping an end closes it; if there is something that it has not read, the other end sees a
+/// reset, as with TCP. Writing to an end that is gone gives [`BrokenPipe`](std::io::ErrorKind::BrokenPipe),
+/// and anything after a reset
 /// [`ConnectionReset`](std::io::ErrorKind::ConnectionReset).
 ///
 /// # Cancel safety
@@ -44,8 +45,8 @@ struct Wire {
     hosts: [Arc<str>; 2],
 }
 
-/// Two ends of a connection that knows no network: it takes no time, and nothing goes wrong. Each way holds up to
-/// `capacity` bytes, at least one.
+/// Two ends of a connection that knows no network: it takes no time, and nothing goes wrong. Each way holds
+/// up to `capacity` bytes, at least one.
 ///
 /// # Examples
 /// ```
@@ -215,7 +216,12 @@ impl Connection {
     }
 
     /// Waits with this timer until then, if there is a time at all.
-    fn poll_until(&self, timer: &mut Option<Sleep>, until: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_until(
+        &self,
+        timer: &mut Option<Sleep>,
+        until: Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         let (Some(until), Some(wire)) = (until, &self.wire) else {
             *timer = None;
             return Poll::Pending;
@@ -229,11 +235,7 @@ impl Connection {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<Result<usize>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
         if buffer.is_empty() { Poll::Ready(Ok(0)) } else { self.poll_some_read(cx, buffer) }
     }
 }
