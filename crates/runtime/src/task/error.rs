@@ -114,7 +114,7 @@ impl PanicPayload {
     }
 
     /// The same payload, of a panic that struck there.
-    pub(crate) fn from_origin(mut self, origin: PanicOrigin) -> Self {
+    pub(crate) fn during(mut self, origin: PanicOrigin) -> Self {
         self.0.origin = origin;
         self
     }
