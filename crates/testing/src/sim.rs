@@ -30,8 +30,8 @@
 //! assert!(failure.to_string().contains("\"left\"") && failure.to_string().contains("\"right\""));
 //! ```
 //!
-//! [`runtime_test!`](crate::runtime_test) and [`sim_test!`](crate::sim_test) wrap all this; [`Sim`] is a single
-//! run and [`Explore`] many, [`Faults`] go wrong on purpose, and [`net`] is a network to go with it.
+//! [`runtime_test!`](crate::runtime_test) and [`sim_test!`](crate::sim_test) wrap all this; [`Sim`] is a
+//! single run and [`Explore`] many, [`Faults`] go wrong on purpose, and [`net`] is a network to go with it.
 //!
 //! # What a run fails with
 //! The body's panic; a deadlock, a live-lock, a leaked task, a panic that nobody awaits, a wake from another

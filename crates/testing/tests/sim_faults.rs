@@ -295,8 +295,8 @@ fn faults_have_names() {
     assert_eq!(
         faults.to_string(),
         "spurious polls, fresh wakers, timers up to 1ms late, spawn 2 refused, spawns refused with a \
-         probability of 0.5, a task cancelled at poll 3, task \"reader\" cancelled at poll 1, a task made to panic \
-         at some poll",
+         probability of 0.5, a task cancelled at poll 3, task \"reader\" cancelled at poll 1, a task made \
+         to panic at some poll",
     );
     assert_eq!(Faults::new().to_string(), "none");
 }

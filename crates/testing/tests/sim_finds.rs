@@ -121,9 +121,10 @@ fn the_report_says_all() {
     let report = failure.to_string();
     let seed = failure.seed();
     let schedule = failure.schedule();
-    let line = format!(
-        "WEIRS_SEED={seed} WEIRS_SCHEDULE={schedule} cargo test -p weirs-testing the_report_says_all"
-    );
+    // Cargo says which package it is; a test binary that is run by hand does not know.
+    let package =
+        std::env::var("CARGO_PKG_NAME").map_or_else(|_| String::new(), |name| format!(" -p {name}"));
+    let line = format!("WEIRS_SEED={seed} WEIRS_SCHEDULE={schedule} cargo test{package} the_report_says_all");
     for part in [
         "deadlock",
         &format!("seed {seed}, schedule {schedule}, faults: none"),
@@ -150,6 +151,7 @@ fn the_printed_line_replays() {
     let run = |variables: &[(String, String)]| {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "child", "--ignored", "--nocapture"]).envs(variables.iter().cloned());
+        command.env("CARGO_PKG_NAME", "weirs-testing").env_remove("WEIRS_SEEDS").env_remove("WEIRS_DEEP");
         let output = command.output().unwrap();
         assert!(!output.status.success());
         let text = String::from_utf8(output.stderr).unwrap();

@@ -18,10 +18,7 @@ pub(super) const MAY_BE_AMBIENT: [Exception; 9] = [
 
 /// Who may be `unsafe`.
 pub(super) const MAY_BE_UNSAFE: [Exception; 5] = [
-    (
-        "crates/runtime/src/clock/real/linux.rs",
-        "asks the system for the time, measured",
-    ),
+    ("crates/runtime/src/clock/real/linux.rs", "asks the system for the time, measured"),
     ("crates/runtime/src/task/cell.rs", "the task cell: one allocation for a task, measured"),
     ("crates/runtime/src/task/runner.rs", "the executor's part of the task cell, without a box of its own"),
     ("crates/testing/src/alloc.rs", "a global allocator that counts is unsafe by its trait"),

@@ -136,8 +136,8 @@ impl fmt::Display for Cause {
             ),
             Self::TimeLimit(limit) => write!(
                 f,
-                "live-lock: the next timer is due after more than {limit:?} of virtual time, so tasks wait or \
-                 tick for ever; if that is its work, raise `time_limit`",
+                "live-lock: the next timer is due after more than {limit:?} of virtual time, so tasks wait \
+                 or tick for ever; if that is its work, raise `time_limit`",
             ),
             Self::Leak => f.write_str(
                 "leak: tasks were left when the body was over; await or cancel them, or say `allow_leaks`",

@@ -10,7 +10,8 @@ use super::tasks::MAIN;
 ///
 /// There are two sorts. [Spurious polls](Faults::spurious_polls), [fresh wakers](Faults::fresh_wakers) and
 /// [late timers](Faults::late_timers) are within the contract of every executor, so any correct program
-/// stands them. The others happen to tasks in real life, and a program that promises to cope can be held to it.
+/// stands them. The others happen to tasks in real life, and a program that promises to cope can be held to
+/// it.
 ///
 /// # Examples
 /// ```
