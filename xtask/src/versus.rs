@@ -21,6 +21,7 @@ usage: cargo xtask versus [OPTIONS]
   --only NAME       only the measurements of this name
   --quick           few rounds: does it run at all?
   --instructions    count instructions instead of time (needs valgrind)
+  --bless           with --instructions: keep today's counts as those to hold
   --check           fail if a ratio crosses its bar
   --json FILE       write the results for a program to read
 
