@@ -27,7 +27,9 @@ use crate::{Instant, Interval, Sleep, Timeout, ZeroPeriod};
 /// executor, in a foreign loop's time, or in the simulator's, and never knows which. Cloning is cheap.
 ///
 /// - [`Clock::default`] is real time. Its timers live on one thread of their own that starts with the first
-///   sleep and parks for ever when nothing is due; it works under every executor.
+///   sleep and parks for ever when nothing is due; it works under every executor. It stands still while the
+///   machine is suspended where the system's monotonic clock does, as on Linux; its timers do not survive a
+///   `fork`.
 /// - [`Clock::hosted`] stands on a foreign runtime's one-shot sleep: GUI loops, wasm, tokio's paused clock.
 /// - `weirs_testing` has the simulator's clock, a manual one and a late one.
 ///
@@ -138,7 +140,12 @@ impl Clock {
     }
 
     /// Waits until `at`. A time in the past is ready at the first poll; [`Instant::FAR_FUTURE`] never is.
+    ///
+    /// # Panics
+    /// With debug assertions, when `at` comes from another clock.
+    #[track_caller]
     pub fn sleep_until(&self, at: Instant) -> Sleep {
+        at.assert_of_clock(self.id());
         Sleep::new(self.clone(), at)
     }
 
@@ -150,7 +157,12 @@ impl Clock {
     }
 
     /// Gives `future` until `at`. See [`Timeout`].
+    ///
+    /// # Panics
+    /// With debug assertions, when `at` comes from another clock.
+    #[track_caller]
     pub fn timeout_at<F: Future>(&self, at: Instant, future: F) -> Timeout<F> {
+        at.assert_of_clock(self.id());
         Timeout::at(self.clone(), at, future)
     }
 
@@ -166,6 +178,10 @@ impl Clock {
     ///
     /// # Errors
     /// When `period` is zero.
+    ///
+    /// # Panics
+    /// With debug assertions, when `start` comes from another clock.
+    #[track_caller]
     pub fn interval_at(&self, start: Instant, period: Duration) -> Result<Interval, ZeroPeriod> {
         Interval::new(self.clone(), start, period)
     }
@@ -192,7 +208,7 @@ impl Clock {
         match &self.0 {
             #[cfg(not(target_family = "wasm"))]
             Kind::Real => real::has_come(at),
-            Kind::Custom(custom) => custom.driver.now() >= at,
+            Kind::Custom(custom) => custom.driver.now().of_clock(custom.id) >= at,
         }
     }
 
@@ -220,6 +236,14 @@ impl Clock {
             #[cfg(not(target_family = "wasm"))]
             Kind::Real => real::Real.remove(key),
             Kind::Custom(custom) => custom.driver.remove(key),
+        }
+    }
+
+    pub(crate) fn id(&self) -> ClockId {
+        match &self.0 {
+            #[cfg(not(target_family = "wasm"))]
+            Kind::Real => ClockId::REAL,
+            Kind::Custom(custom) => custom.id,
         }
     }
 

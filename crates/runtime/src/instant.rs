@@ -16,7 +16,8 @@ use std::time::Duration;
 /// clock made it, and comparing or subtracting two of different clocks panics.
 ///
 /// # Panics
-/// Comparison and subtraction, as said, in builds with debug assertions only.
+/// Comparison and subtraction, as said, in builds with debug assertions only. So does handing an instant of
+/// one clock to another, as a deadline.
 ///
 /// # Examples
 /// ```
@@ -86,6 +87,13 @@ impl Instant {
             #[cfg(debug_assertions)]
             clock: id,
         }
+    }
+
+    /// Panics with debug assertions, unless it comes from that clock or from none in particular.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn assert_of_clock(self, id: ClockId) {
+        self.assert_same_clock(Self::from_nanos(0).of_clock(id));
     }
 
     #[inline]

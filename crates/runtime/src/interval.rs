@@ -13,8 +13,9 @@ use crate::{Clock, Instant, Sleep};
 
 /// Ticks once a period; made by [`Clock::interval`] and [`Clock::interval_at`].
 ///
-/// Each tick gives the instant it was due at, not the instant it was noticed at. It is also a [`Stream`] that
-/// never ends. What happens to ticks that nobody was there to take is for [`MissedTicks`] to say.
+/// Each tick gives the instant it was due at, not the instant it was noticed at. It is also a [`Stream`]
+/// that never ends. A period that reaches beyond the end of time never ticks. What happens to ticks that
+/// nobody was there to take is for [`MissedTicks`] to say.
 ///
 /// # Cancel safety
 /// A tick that was not given out is not lost: dropping the future of [`tick`](Interval::tick) changes
@@ -56,6 +57,7 @@ pub struct Interval {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MissedTicks {
     /// One tick for all that were missed, then on with the old rhythm. The default: it cannot flood anybody.
+    /// A tick that falls due at the very moment is among those that were missed.
     #[default]
     Skip,
     /// All that were missed, at once: their number comes out right in the long run.

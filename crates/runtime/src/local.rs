@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use futures_task::{LocalFutureObj, LocalSpawn};
+use futures_task::{LocalFutureObj, LocalSpawn, SpawnError};
 
 use crate::panic_hook::PanicHook;
 use crate::runtime::change_hooks;
@@ -19,7 +19,8 @@ use crate::{Clock, LocalTask, LostPanic, Watched};
 
 /// A [`Runtime`](crate::Runtime) for futures that are not [`Send`]: they run on the thread that made them.
 ///
-/// It stands on whatever implements [`futures_task::LocalSpawn`]. Tasks mean the same as there.
+/// It stands on whatever implements [`futures_task::LocalSpawn`]. Tasks mean the same as there. For blocking
+/// jobs, and for tasks on other threads, hold a [`Runtime`](crate::Runtime) beside it.
 ///
 /// # Examples
 /// ```
@@ -109,6 +110,15 @@ impl LocalRuntime {
         let mut inner = Inner::clone(&self.0);
         change(&mut inner);
         Self(Rc::new(inner))
+    }
+}
+
+/// So that whatever asks for a [`futures_task::LocalSpawn`] takes a local runtime; the task is detached.
+impl LocalSpawn for LocalRuntime {
+    #[track_caller]
+    fn spawn_local_obj(&self, future: LocalFutureObj<'static, ()>) -> Result<(), SpawnError> {
+        self.spawn(future).detach();
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::PanicPayload;
 
-/// A panic in a task that nobody awaits, as the runtime's panic hook is told of it.
+/// A panic that no joiner will hear of, as the runtime's panic hook is told of it.
 ///
 /// Its `Display` is the line that the default hook writes to standard error.
 #[derive(Clone, Debug)]
@@ -32,20 +32,23 @@ pub enum PanicOrigin {
     Drop,
     /// The waker of whoever awaited the task.
     Waker,
+    /// The waker that the executor gave the task.
+    Executor,
 }
 
 impl fmt::Display for LostPanic<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.origin {
-            PanicOrigin::Task => "panicked",
+            PanicOrigin::Task => "panicked, and nobody awaits it",
             PanicOrigin::Drop => "panicked in a destructor",
-            PanicOrigin::Waker => "panicked while waking its joiner",
+            PanicOrigin::Waker => "could not wake whoever awaits it, whose waker panicked",
+            PanicOrigin::Executor => "met a waker of its executor's that panicked",
         };
         f.write_str("task ")?;
         if let Some(name) = self.name {
             write!(f, "\"{name}\" ")?;
         }
-        write!(f, "spawned at {} {what}, and nobody awaits it: {}", self.location, self.message)
+        write!(f, "spawned at {} {what}: {}", self.location, self.message)
     }
 }
 
@@ -81,7 +84,7 @@ pub(crate) fn report(
 }
 
 /// A payload may have a destructor that panics, and so may the payload of that panic: there it ends.
-fn drop_quietly(payload: PanicPayload) {
+pub(crate) fn drop_quietly(payload: PanicPayload) {
     if let Err(payload) = contain(|| drop(payload)) {
         std::mem::forget(payload);
     }

@@ -18,9 +18,9 @@ use crate::{Clock, JoinError, LostPanic, SpawnBlocking, Task, Watched};
 
 /// An executor and a clock, as a value: what code needs that spawns and waits, and nothing of who made it.
 ///
-/// A runtime is a cheap clone of four things: a spawner (whatever implements [`futures_task::Spawn`]), a
-/// [`Clock`], and, if given, a spawner for blocking jobs and watchers. The methods that begin with `with_`
-/// give a changed clone.
+/// A runtime is a cheap clone of a spawner (whatever implements [`futures_task::Spawn`]) and a [`Clock`],
+/// and, if given, of a place for blocking jobs, watchers and a panic hook. The methods that begin with
+/// `with_` give a changed clone.
 ///
 /// There is no `block_on` here on purpose: a library that blocks on its runtime deadlocks on somebody's.
 /// [`block_on`](crate::block_on) is for `main` and for tests.

@@ -60,7 +60,12 @@ impl Sleep {
     }
 
     /// Waits until `at` instead. Whoever awaits the sleep has to poll it again to be woken at the new time.
+    ///
+    /// # Panics
+    /// With debug assertions, when `at` comes from another clock.
+    #[track_caller]
     pub fn reset(&mut self, at: Instant) {
+        at.assert_of_clock(self.clock.id());
         self.unregister();
         self.at = at;
     }

@@ -81,7 +81,8 @@ impl<T> Task<T> {
         Cancelled(self)
     }
 
-    /// Cancels the task without waiting for it. Whoever awaits it hears [`JoinError::Cancelled`].
+    /// Cancels the task without waiting for it. Whoever awaits it hears [`JoinError::Cancelled`], unless it
+    /// finishes in the poll that is under way.
     pub fn abort(&self) {
         self.0.abort();
     }
@@ -139,7 +140,8 @@ impl<T> Future for Cancelled<T> {
 
 /// Cancels one task, from anywhere; made by [`Task::abort_handle`].
 ///
-/// It keeps the task's memory, but neither the task nor its output: dropping it does nothing.
+/// It keeps the task's memory, and the waker of whoever awaited it last, but neither the task nor its output;
+/// dropping it does nothing.
 #[derive(Clone)]
 pub struct AbortHandle(Option<Arc<dyn cell::Cancel + Send + Sync>>);
 
@@ -160,7 +162,8 @@ impl fmt::Debug for AbortHandle {
 
 /// The handle of a task on a [`LocalRuntime`](crate::LocalRuntime): a [`Task`] that stays on its thread.
 ///
-/// All that [`Task`] says holds here too.
+/// All that [`Task`] says holds here too, but that there is no abort handle: nothing of it may leave the
+/// thread.
 #[must_use = "a dropped task is cancelled; await it, keep it, or `detach()` it"]
 pub struct LocalTask<T>(Handle<dyn Join<Output = T>>);
 
@@ -259,7 +262,12 @@ impl<J: Join + ?Sized> Handle<J> {
         let Some(cell) = &self.0 else {
             return Poll::Ready(Err(JoinError::Taken));
         };
-        let result = ready!(cell.poll_join(cx));
+        let mut polled = cell.poll_join(cx);
+        // From within a destructor it may be waiting for what this thread has put aside.
+        if polled.is_pending() && depth::settle() {
+            polled = cell.poll_join(cx);
+        }
+        let result = ready!(polled);
         self.0 = None;
         Poll::Ready(result)
     }

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// Task lists, leak checks and the simulator stand on it. A runtime without a watch pays nothing for it. The
 /// methods are called by whatever thread spawns, polls or cancels, so they should be short; the calls about
-/// one task come in order. A watch that panics is treated as if the task had.
+/// one task come in order. A panic in one of them keeps no other watch from being told; it is treated as if
+/// the task had panicked, and one in [`ended`](Watch::ended), which is too late for that, goes to the panic
+/// hook.
 pub trait Watch: Send + Sync + 'static {
     /// A task was made. The call comes right before the task is handed to the spawner, on the same thread.
     fn spawned(&self, task: &Spawned<'_>) {

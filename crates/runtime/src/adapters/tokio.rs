@@ -47,9 +47,11 @@ impl Tokio {
     /// A clock that follows tokio's own, its pauses and advances included; a task on the tokio runtime
     /// drives it.
     ///
-    /// The tokio runtime has to have its timers enabled.
     /// `Runtime::from(tokio.clone()).with_clock(tokio.clock())` is a runtime wholly in tokio's hands,
-    /// without a timer thread of ours.
+    /// without a timer thread of ours. Once the tokio runtime is gone, sleeps on this clock no longer end.
+    ///
+    /// # Panics
+    /// When the tokio runtime was built without its timers: a sleep would never end.
     ///
     /// # Examples
     /// ```
@@ -72,6 +74,11 @@ impl Tokio {
             tokio::time::Instant::now()
         };
         let start = now();
+        {
+            // It panics here, at whoever forgot the timers, and not later where nobody looks.
+            let _context = self.handle.enter();
+            drop(tokio::time::sleep(std::time::Duration::ZERO));
+        }
         let (clock, drive) = Clock::hosted(move || now() - start, tokio::time::sleep);
         drop(self.handle.spawn(drive));
         clock

@@ -45,12 +45,29 @@ where
             } else if alarm == NEVER {
                 shared.disturbed(alarm).await;
             } else {
-                or(shared.disturbed(alarm), sleep(Duration::from_nanos(alarm - now))).await;
+                let span = Duration::from_nanos(alarm - now).min(LONGEST_SLEEP);
+                let slept = or(
+                    async {
+                        shared.disturbed(alarm).await;
+                        false
+                    },
+                    async {
+                        sleep(span).await;
+                        true
+                    },
+                );
+                if slept.await && shared.now().as_nanos() < alarm {
+                    // It ended early, and may do so each time; that must not hold up its loop.
+                    yield_now().await;
+                }
             }
         }
     };
     (driver, drive)
 }
+
+/// The foreign sleep is asked for no more than this at once: some count milliseconds in 32 bits.
+const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The driver of [`hosted`]. There is one, and to drop it ends the drive future.
 pub(crate) struct HostedDriver<N>(Arc<Shared<N>>);

@@ -28,7 +28,7 @@ use super::label::Label;
 use super::runner::Slot;
 use super::{JoinError, depth};
 use crate::PanicPayload;
-use crate::panic_hook::{PanicOrigin, contain};
+use crate::panic_hook::{PanicOrigin, contain, drop_quietly};
 use crate::sync::{AtomicUsize, Ordering, UnsafeCell};
 use crate::watch::{Ending, Verdict};
 
@@ -80,7 +80,7 @@ pub(crate) trait Join: Cancel {
     fn is_done(&self) -> bool;
 
     /// The handle goes away; a result that it did not take is dropped. Called once at the most.
-    fn release(&self);
+    fn release(self: Arc<Self>);
 
     /// What is known of the task.
     fn label(&self) -> &Label;
@@ -96,8 +96,11 @@ pub(crate) trait Cancel {
     /// Drops an idle future now; one that is being polled is dropped at the end of that poll.
     fn cancel(self: Arc<Self>);
 
-    /// [`cancel`](Cancel::cancel) without a bound on how deep cancelled tasks may hold other tasks.
+    /// [`cancel`](Cancel::cancel) without a bound on how deep tasks may hold other tasks.
     fn cancel_now(&self);
+
+    /// [`release`](Join::release) without such a bound.
+    fn release_now(&self);
 }
 
 impl<F: Future> Cell<F> {
@@ -142,7 +145,7 @@ impl<F: Future> Cell<F> {
             // It is done, or a canceller is about to be: nothing is left to run.
             return Poll::Ready(());
         }
-        let result = match contain(|| self.step(cx)) {
+        let result = match self.step(cx) {
             Ok(Step::Pending) if self.unclaim() => return Poll::Pending,
             Ok(Step::Pending | Step::Cancel) => Err(JoinError::Cancelled),
             Ok(Step::Ready(output)) => Ok(output),
@@ -153,19 +156,32 @@ impl<F: Future> Cell<F> {
     }
 
     /// Polls the future as its watchers will have it. The caller owns the stage.
-    fn step(&self, cx: &mut Context<'_>) -> Step<F::Output> {
+    fn step(&self, cx: &mut Context<'_>) -> Result<Step<F::Output>, PanicPayload> {
         let Some(watched) = self.label.watched() else {
             return self.poll_future(cx);
         };
         let _entered = watched.enter();
-        match watched.poll_begins() {
+        match watched.poll_begins()? {
             Verdict::Poll => {}
-            Verdict::Cancel => return Step::Cancel,
-            Verdict::Panic(payload) => std::panic::resume_unwind(payload),
+            Verdict::Cancel => return Ok(Step::Cancel),
+            Verdict::Panic(payload) => return Err(PanicPayload::new(payload)),
         }
-        let step = contain(|| self.poll_future(cx));
-        watched.poll_ends();
-        step.unwrap_or_else(|payload| std::panic::resume_unwind(payload.into_inner()))
+        let step = self.poll_future(cx);
+        let Err(payload) = watched.poll_ends() else {
+            return step;
+        };
+        match step {
+            Err(first) => {
+                drop_quietly(payload);
+                Err(first)
+            }
+            Ok(step) => {
+                if let Step::Ready(output) = step {
+                    self.dispose(Ok(output));
+                }
+                Err(payload)
+            }
+        }
     }
 
     /// Polls the future and keeps the executor's waker. The caller owns the stage.
@@ -174,25 +190,28 @@ impl<F: Future> Cell<F> {
     /// last to hold the executor's own memory of the task, which is then freed by the thread of the joiner,
     /// where most often it was allocated, as it is without us. Measured, an empty spawn and join costs 1.2
     /// times async-std's own, and 2.4 times when the worker frees it.
-    fn poll_future(&self, cx: &mut Context<'_>) -> Step<F::Output> {
+    fn poll_future(&self, cx: &mut Context<'_>) -> Result<Step<F::Output>, PanicPayload> {
         let polled = self.stage.with_mut(|stage| {
             // SAFETY: the caller owns the stage (rule 1).
             let Stage::Future(future) = (unsafe { &mut *stage }) else {
                 unreachable!("a task that is not done has a future");
             };
             // SAFETY: the future is never moved again (rule 4).
-            unsafe { Pin::new_unchecked(future) }.poll(cx)
-        });
-        self.runner.with_mut(|runner| {
-            // SAFETY: whoever owns the stage owns the runner's waker (rule 1).
-            match unsafe { &mut *runner } {
-                Some(waker) => waker.clone_from(cx.waker()),
-                runner => *runner = Some(cx.waker().clone()),
-            }
+            let future = unsafe { Pin::new_unchecked(future) };
+            contain(|| future.poll(cx))
+        })?;
+        self.call(PanicOrigin::Executor, || {
+            self.runner.with_mut(|runner| {
+                // SAFETY: whoever owns the stage owns the runner's waker (rule 1).
+                match unsafe { &mut *runner } {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    runner => *runner = Some(cx.waker().clone()),
+                }
+            });
         });
         match polled {
-            Poll::Ready(output) => Step::Ready(output),
-            Poll::Pending => Step::Pending,
+            Poll::Ready(output) => Ok(Step::Ready(output)),
+            Poll::Pending => Ok(Step::Pending),
         }
     }
 
@@ -213,7 +232,7 @@ impl<F: Future> Cell<F> {
         };
         if let Some(watched) = self.label.watched() {
             let ending = ending(&result);
-            if let Err(payload) = contain(|| watched.ended(ending)) {
+            if let Err(payload) = watched.ended(ending) {
                 self.label.report(PanicOrigin::Task, payload);
             }
         }
@@ -232,7 +251,7 @@ impl<F: Future> Cell<F> {
                 // SAFETY: rule 3: `JOINING` and `HANDLE` were set when `DONE` was, so nobody writes it any
                 // more.
                 if let Some(waker) = unsafe { &*joiner } {
-                    self.wake(|| waker.wake_by_ref());
+                    self.call(PanicOrigin::Waker, || waker.wake_by_ref());
                 }
             });
         }
@@ -255,7 +274,7 @@ impl<F: Future> Cell<F> {
     /// Takes the result out, and lets go of the executor. The caller owns the stage, and the task is done.
     fn take_result(&self) -> Option<Result<F::Output, JoinError>> {
         let runner = self.take_runner();
-        self.wake(|| drop(runner));
+        self.call(PanicOrigin::Executor, || drop(runner));
         self.stage.with_mut(|stage| {
             // SAFETY: the caller owns the stage (rule 2).
             let Stage::Result(result) = (unsafe { &mut *stage }) else {
@@ -299,15 +318,15 @@ impl<F: Future> Cell<F> {
     }
 
     /// Calls into a waker, which is foreign code.
-    fn wake(&self, wake: impl FnOnce()) {
-        if let Err(payload) = contain(wake) {
-            self.label.report(PanicOrigin::Waker, payload);
+    fn call(&self, origin: PanicOrigin, call: impl FnOnce()) {
+        if let Err(payload) = contain(call) {
+            self.label.report(origin, payload);
         }
     }
 
     /// The watchers hear of the task.
     pub(super) fn announce(&self) {
-        if let Err(payload) = contain(|| self.label.spawned()) {
+        if let Err(payload) = self.label.spawned() {
             self.end(JoinError::Panic(payload));
         }
     }
@@ -338,7 +357,7 @@ fn ending<T>(result: &Result<T, JoinError>) -> Ending {
 
 impl<F: Future + 'static> Cancel for Cell<F> {
     fn cancel(self: Arc<Self>) {
-        depth::cancel(self);
+        depth::nest(self, |task| task.cancel_now());
     }
 
     fn cancel_now(&self) {
@@ -350,7 +369,21 @@ impl<F: Future + 'static> Cancel for Cell<F> {
             let runner = self.take_runner();
             self.finish(Err(JoinError::Cancelled));
             // The executor polls once more, finds nothing to do, and lets go of its part.
-            self.wake(|| runner.map_or((), Waker::wake));
+            self.call(PanicOrigin::Executor, || runner.map_or((), Waker::wake));
+        }
+    }
+
+    fn release_now(&self) {
+        let before = self.flags.fetch_sub(HANDLE, Ordering::AcqRel);
+        if before & DONE != 0 {
+            // Rule 2: the result was ours.
+            self.dispose_stage();
+        } else {
+            let joiner = self.joiner.with_mut(|joiner| {
+                // SAFETY: this is the handle, and it cleared `HANDLE` before `DONE` was set (rule 3).
+                unsafe { (*joiner).take() }
+            });
+            self.call(PanicOrigin::Waker, || drop(joiner));
         }
     }
 }
@@ -382,7 +415,7 @@ impl<F: Future + 'static> Join for Cell<F> {
             // SAFETY: this is the handle, and `JOINING` is clear (rule 3).
             unsafe { (*joiner).replace(waker) }
         });
-        self.wake(|| drop(before));
+        self.call(PanicOrigin::Waker, || drop(before));
         if self.change_unless_done(|flags| flags | JOINING) { Poll::Pending } else { taken() }
     }
 
@@ -390,18 +423,8 @@ impl<F: Future + 'static> Join for Cell<F> {
         self.flags.load(Ordering::Acquire) & DONE != 0
     }
 
-    fn release(&self) {
-        let before = self.flags.fetch_sub(HANDLE, Ordering::AcqRel);
-        if before & DONE != 0 {
-            // Rule 2: the result was ours.
-            self.dispose_stage();
-        } else {
-            let joiner = self.joiner.with_mut(|joiner| {
-                // SAFETY: this is the handle, and it cleared `HANDLE` before `DONE` was set (rule 3).
-                unsafe { (*joiner).take() }
-            });
-            self.wake(|| drop(joiner));
-        }
+    fn release(self: Arc<Self>) {
+        depth::nest(self, |task| task.release_now());
     }
 
     fn label(&self) -> &Label {
@@ -429,7 +452,7 @@ impl<F: Future> Drop for Cell<F> {
             unsafe { (*joiner).take() }
         });
         // Its destructor is foreign code, and this may be an executor's thread.
-        self.wake(|| drop(joiner));
+        self.call(PanicOrigin::Waker, || drop(joiner));
     }
 }
 

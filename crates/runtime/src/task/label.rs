@@ -1,12 +1,13 @@
 //! What is known of a task besides its future: where it was spawned, its name, and who watches it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
 use crate::PanicPayload;
-use crate::panic_hook::{self, PanicHook, PanicOrigin};
+use crate::panic_hook::{self, PanicHook, PanicOrigin, contain, drop_quietly};
 use crate::watch::{Ending, Entered, Spawned, TaskId, TaskKind, Verdict, Watch};
 
 /// Two words for an ordinary task; the rest is there only for one that is named, watched or has a panic hook.
@@ -59,25 +60,36 @@ impl Label {
     }
 
     /// Tells the watchers that the task was made.
-    pub(crate) fn spawned(&self) {
-        if let Some(WatchedTask { more }) = self.watched() {
-            let spawned = Spawned {
-                id: more.id,
-                name: more.name.as_deref(),
-                location: self.location,
-                parent: more.parent,
-                kind: more.kind,
-            };
-            for watch in &more.hooks.watches {
-                watch.spawned(&spawned);
-            }
-        }
+    pub(crate) fn spawned(&self) -> Result<(), PanicPayload> {
+        let Some(watched) = self.watched() else {
+            return Ok(());
+        };
+        let more = watched.more;
+        let spawned = Spawned {
+            id: more.id,
+            name: more.name.as_deref(),
+            location: self.location,
+            parent: more.parent,
+            kind: more.kind,
+        };
+        watched.tell(|watch| watch.spawned(&spawned))
     }
 
     /// Tells the runtime's panic hook of a panic that no joiner will hear of.
     pub(crate) fn report(&self, origin: PanicOrigin, payload: PanicPayload) {
         let hook = self.more.as_ref().and_then(|more| more.hooks.panic.as_ref());
         panic_hook::report(hook, self.name(), self.location, origin, payload);
+    }
+}
+
+/// What the hooks have captured is foreign, and may go with the last of their tasks, on an executor's thread.
+impl Drop for Label {
+    fn drop(&mut self) {
+        if let Some(more) = self.more.take() {
+            if let Err(payload) = contain(|| drop(more)) {
+                drop_quietly(payload);
+            }
+        }
     }
 }
 
@@ -103,26 +115,49 @@ impl WatchedTask<'_> {
     }
 
     /// Asks the watchers in turn; the first that has something else in mind decides.
-    pub(crate) fn poll_begins(self) -> Verdict {
-        let mut verdict = Verdict::Poll;
-        for watch in &self.more.hooks.watches {
+    pub(crate) fn poll_begins(self) -> Result<Verdict, PanicPayload> {
+        let verdict = Cell::new(Verdict::Poll);
+        let told = self.tell(|watch| {
             let says = watch.poll_begins(self.more.id);
-            if matches!(verdict, Verdict::Poll) {
-                verdict = says;
+            let said = verdict.replace(Verdict::Poll);
+            let (first, other) = if matches!(said, Verdict::Poll) { (says, said) } else { (said, says) };
+            verdict.set(first);
+            forget_verdict(other);
+        });
+        match told {
+            Ok(()) => Ok(verdict.into_inner()),
+            Err(payload) => {
+                forget_verdict(verdict.into_inner());
+                Err(payload)
             }
         }
-        verdict
     }
 
-    pub(crate) fn poll_ends(self) {
-        for watch in &self.more.hooks.watches {
-            watch.poll_ends(self.more.id);
-        }
+    pub(crate) fn poll_ends(self) -> Result<(), PanicPayload> {
+        self.tell(|watch| watch.poll_ends(self.more.id))
     }
 
-    pub(crate) fn ended(self, ending: Ending) {
+    pub(crate) fn ended(self, ending: Ending) -> Result<(), PanicPayload> {
+        self.tell(|watch| watch.ended(self.more.id, ending))
+    }
+
+    /// Calls each of them, whether or not one before it panics, and gives the first panic.
+    fn tell(self, call: impl Fn(&dyn Watch)) -> Result<(), PanicPayload> {
+        let mut told = Ok(());
         for watch in &self.more.hooks.watches {
-            watch.ended(self.more.id, ending);
+            match (contain(|| call(&**watch)), &told) {
+                (Err(payload), Ok(())) => told = Err(payload),
+                (Err(payload), Err(_)) => drop_quietly(payload),
+                (Ok(()), _) => {}
+            }
         }
+        told
+    }
+}
+
+/// A payload that was not asked for may have a destructor that panics.
+fn forget_verdict(verdict: Verdict) {
+    if let Verdict::Panic(payload) = verdict {
+        drop_quietly(PanicPayload::new(payload));
     }
 }

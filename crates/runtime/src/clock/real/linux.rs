@@ -32,14 +32,28 @@ pub(super) fn is_surely_before(nanos: u64) -> bool {
 /// The point of real time at which a [`std::time::Instant`] lies; the epoch for one before that.
 pub(crate) fn from_std(instant: StdInstant) -> Instant {
     static SAME_MOMENT: OnceLock<(StdInstant, u64)> = OnceLock::new();
-    // They are read one after the other, some ten nanoseconds apart, and but once: the mapping keeps the
-    // order.
-    let &(standard, nanos) = SAME_MOMENT.get_or_init(|| (StdInstant::now(), nanos_now()));
+    let &(standard, nanos) = SAME_MOMENT.get_or_init(same_moment);
     let nanos = match instant.checked_duration_since(standard) {
         Some(later) => nanos.saturating_add(saturating_nanos(later)),
         None => nanos.saturating_sub(saturating_nanos(standard - instant)),
     };
     Instant::from_nanos(nanos).of_clock(ClockId::REAL)
+}
+
+/// The same moment by both clocks, as near as one can read them: ours is read first, so the mapping is
+/// rather early than late, and a deadline made from it does not lie after the one that was meant.
+fn same_moment() -> (StdInstant, u64) {
+    const CLOSE_TOGETHER: u64 = 1_000;
+    let mut nanos = nanos_now();
+    for _ in 0..100 {
+        let standard = StdInstant::now();
+        let after = nanos_now();
+        if after - nanos <= CLOSE_TOGETHER {
+            return (standard, nanos);
+        }
+        nanos = after;
+    }
+    (StdInstant::now(), nanos)
 }
 
 #[inline]
