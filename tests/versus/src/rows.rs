@@ -2,10 +2,12 @@
 
 mod hosts;
 mod memory;
+mod select;
 mod simulator;
 mod spawn;
 mod timer;
 mod timers_live;
+mod token;
 
 use crate::measure::Experiment;
 
@@ -13,10 +15,17 @@ pub use memory::resident;
 
 /// All experiments, in the order of the table.
 pub fn experiments() -> Vec<Experiment> {
-    [spawn::experiments(), timer::experiments(), memory::experiments(), simulator::experiments()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        spawn::experiments(),
+        timer::experiments(),
+        memory::experiments(),
+        simulator::experiments(),
+        token::experiments(),
+        select::experiments(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[cfg(test)]

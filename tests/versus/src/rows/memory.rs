@@ -9,6 +9,7 @@ use std::future::pending;
 use std::hint::black_box;
 
 use super::hosts::{Host, SmolOwn, TokioCurrentThread};
+use super::token;
 use crate::child;
 use crate::measure::{Experiment, Missing};
 use crate::peers::{peer, peer_in};
@@ -46,6 +47,8 @@ pub fn resident(name: &str, tasks: u64) -> Result<f64, String> {
         "tokio-ct/peer" => peers(&TokioCurrentThread::new(), tasks),
         "smol-own/ours" => ours(&SmolOwn::new(), tasks),
         "smol-own/peer" => peers(&SmolOwn::new(), tasks),
+        "token/ours" => token::resident_ours(tasks),
+        "token/peer" => token::resident_peers(tasks),
         _ => Err(format!("nothing resident is called `{name}`")),
     }
 }
@@ -76,7 +79,7 @@ fn peers<H: Host>(host: &H, tasks: u64) -> Result<f64, String> {
 }
 
 /// The memory that this process has in use.
-fn resident_bytes() -> Result<f64, String> {
+pub(super) fn resident_bytes() -> Result<f64, String> {
     let status = std::fs::read_to_string("/proc/self/status").map_err(|_| "no /proc here".to_owned())?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes: Option<f64> = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());

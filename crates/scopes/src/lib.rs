@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![forbid(unsafe_code)]
+
+mod join;
+mod many;
+mod panics;
+mod race;
+mod reason;
+mod select;
+#[cfg(all(unix, feature = "signals"))]
+mod signals;
+mod sync;
+mod token;
+
+pub use join::{Join, JoinBranches, TryJoin, TryJoinBranches, join, try_join};
+pub use race::{Branches, OneOf2, OneOf3, OneOf4, OneOf5, OneOf6, OneOf7, OneOf8, Race, race, race_biased};
+pub use reason::{Cancelled, Reason};
+pub use select::{Select, SelectNext};
+#[cfg(all(unix, feature = "signals"))]
+pub use signals::{Escalation, EscalationStep, NextStep, Recv, Signal, Signals};
+pub use token::{CancelToken, DropGuard, Registration, Run, UntilCancelled, UntilCancelledOwned, WeakToken};
+
+/// What the traits of `race` and `join` name, for the compiler's sake.
+#[doc(hidden)]
+pub mod plumbing {
+    pub use crate::join::{many::*, tuples::*};
+    pub use crate::race::{Contest, Order, many::*, tuples::*};
+}
