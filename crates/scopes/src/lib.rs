@@ -7,6 +7,7 @@ mod many;
 mod panics;
 mod race;
 mod reason;
+mod scope;
 mod select;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
@@ -16,6 +17,7 @@ mod token;
 pub use join::{Join, JoinBranches, TryJoin, TryJoinBranches, join, try_join};
 pub use race::{Branches, OneOf2, OneOf3, OneOf4, OneOf5, OneOf6, OneOf7, OneOf8, Race, race, race_biased};
 pub use reason::{Cancelled, Reason};
+pub use scope::*;
 pub use select::{Select, SelectNext};
 #[cfg(all(unix, feature = "signals"))]
 pub use signals::{Escalation, EscalationStep, NextStep, Recv, Signal, Signals};

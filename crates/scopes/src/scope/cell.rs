@@ -1,0 +1,178 @@
+//! [`Cell`]: a child: its header, its future, and then its result.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use super::Ended;
+use super::header::{Header, Owner};
+use super::rule::{ChildId, Settled};
+use weirs_runtime::PanicPayload;
+
+/// A child as its scope sees it.
+pub(crate) trait Unit<R> {
+    fn header(&self) -> &Header;
+
+    /// Polls the future once. Only the scope calls this, and not after the end.
+    fn poll(self: Arc<Self>, rule: &R) -> Step;
+
+    /// Drops the future, and gives this as the result. Only the scope calls this; it does nothing after the
+    /// end.
+    fn discard(&self, why: Ended) -> Result<(), PanicPayload>;
+}
+
+/// A child as its handle sees it.
+pub(crate) trait Join<V> {
+    fn header(&self) -> &Header;
+
+    /// The result, once. Only the handle calls this, and only after the end.
+    fn take(&self) -> Option<Result<V, Ended>>;
+
+    /// The handle goes.
+    fn release(&self);
+}
+
+/// What a poll came to.
+pub(crate) enum Step {
+    Pending,
+    Finished,
+    /// With an error that the rule keeps.
+    Failed,
+    Panicked(PanicPayload),
+}
+
+/// A future, and then its result.
+pub(crate) struct Cell<F: Future, R, V> {
+    header: Arc<Header>,
+    settle: fn(&R, ChildId, F::Output) -> Settled<V>,
+    stage: Mutex<Stage<F, V>>,
+}
+
+enum Stage<F, V> {
+    Future(Pin<Box<F>>),
+    Result(Result<V, Ended>),
+    Empty,
+}
+
+impl<F: Future, R, V> Cell<F, R, V> {
+    pub(crate) fn new(
+        future: F,
+        header: Header,
+        settle: fn(&R, ChildId, F::Output) -> Settled<V>,
+    ) -> Arc<Self> {
+        let stage = Mutex::new(Stage::Future(Box::pin(future)));
+        Arc::new(Self { header: Arc::new(header), settle, stage })
+    }
+
+    fn replace(&self, stage: Stage<F, V>) -> Stage<F, V> {
+        std::mem::replace(&mut *self.lock(), stage)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stage<F, V>> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn finish(&self, result: Result<V, Ended>) -> Result<(), PanicPayload> {
+        drop(self.replace(Stage::Result(result)));
+        contain(|| {
+            if self.header.finish() == Owner::Nobody {
+                drop(self.replace(Stage::Empty));
+            }
+        })
+    }
+}
+
+impl<F: Future, R, V> Unit<R> for Cell<F, R, V> {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn poll(self: Arc<Self>, rule: &R) -> Step {
+        let Stage::Future(mut future) = self.replace(Stage::Empty) else {
+            return Step::Pending;
+        };
+        let waker = Waker::from(Arc::clone(&self.header));
+        let polled = contain(|| match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => Some((self.settle)(rule, self.header.id(), output)),
+            Poll::Pending => None,
+        });
+        let settled = match polled {
+            Ok(None) => {
+                drop(self.replace(Stage::Future(future)));
+                return Step::Pending;
+            }
+            Ok(Some(settled)) => contain(|| drop(future)).map(|()| settled),
+            Err(payload) => {
+                // Its first panic is the one that counts.
+                forget_panic(contain(|| drop(future)));
+                Err(payload)
+            }
+        };
+        match settled {
+            Ok(Settled { value, failed }) => match self.finish(value.ok_or(Ended::Failed)) {
+                Ok(()) if failed => Step::Failed,
+                Ok(()) => Step::Finished,
+                Err(payload) => Step::Panicked(payload),
+            },
+            Err(payload) => {
+                forget_panic(self.finish(Err(Ended::Panicked)));
+                Step::Panicked(payload)
+            }
+        }
+    }
+
+    fn discard(&self, why: Ended) -> Result<(), PanicPayload> {
+        if self.header.is_done() {
+            return Ok(());
+        }
+        let future = self.replace(Stage::Empty);
+        let dropped = contain(|| drop(future));
+        dropped.and(self.finish(Err(why)))
+    }
+}
+
+impl<F: Future, R, V> Join<V> for Cell<F, R, V> {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn take(&self) -> Option<Result<V, Ended>> {
+        match self.replace(Stage::Empty) {
+            Stage::Result(result) => Some(result),
+            _ => None,
+        }
+    }
+
+    fn release(&self) {
+        if self.header.release() {
+            drop(self.replace(Stage::Empty));
+        }
+    }
+}
+
+impl Wake for Header {
+    fn wake(self: Arc<Self>) {
+        Self::wake(&self);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        Self::wake(self);
+    }
+}
+
+/// Runs user code; a panic in it comes back as its payload.
+pub(crate) fn contain<T>(f: impl FnOnce() -> T) -> Result<T, PanicPayload> {
+    // What `f` touched is dropped or reported as failed by every caller, never used as if it were whole.
+    catch_unwind(AssertUnwindSafe(f)).map_err(PanicPayload::new)
+}
+
+/// Lets go of a panic that comes second; its payload may have a destructor that panics again.
+pub(crate) fn forget_panic(result: Result<(), PanicPayload>) {
+    if let Err(payload) = result {
+        if let Err(payload) = contain(|| drop(payload)) {
+            std::mem::forget(payload);
+        }
+    }
+}

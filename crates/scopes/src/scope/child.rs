@@ -1,0 +1,156 @@
+//! [`Child`]: the handle of a child: awaits it, cancels it, or does neither.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::cell::Join;
+use super::header::Header;
+use super::{Ended, Refusal};
+
+/// The handle of a child of a [`Scope`](super::Scope): awaited, it gives the child's value.
+///
+/// # Waiting
+/// It waits until the child has ended. Children run whether or not anybody awaits them: the scope polls them.
+///
+/// # Cancel safety
+/// Awaiting `&mut child` may be given up and taken up again; the value is not lost. Dropping the handle
+/// neither cancels the child nor lets it outlive its scope: it drops the value, when there is one.
+///
+/// # Errors
+/// [`Ended`] says why there is no value.
+///
+/// # Examples
+/// ```
+/// use weirs_runtime::block_on;
+/// use weirs_scopes::scope;
+///
+/// let words = ["never", "odd", "or", "even"];
+/// let letters = block_on(scope(async |s| {
+///     let first = s.spawn(async { words[0].len() });
+///     let second = s.spawn(async { words[1].len() });
+///     first.await.unwrap() + second.await.unwrap()
+/// }));
+/// assert_eq!(letters, 8);
+/// ```
+pub struct Child<'env, T>(Handle<dyn Join<T> + Send + Sync + 'env>);
+
+/// The handle of a child of a [`LocalScope`](super::LocalScope): a [`Child`] that stays on its thread.
+///
+/// All that [`Child`] says holds here too.
+pub struct LocalChild<'env, T>(Handle<dyn Join<T> + 'env>);
+
+macro_rules! child_methods {
+    ($Child:ident, $($Bound:tt)*) => {
+        impl<'env, T> $Child<'env, T> {
+            pub(crate) fn new(join: Arc<dyn Join<T> + $($Bound)* 'env>) -> Self {
+                Self(Handle::Live(join))
+            }
+
+            pub(crate) fn refused(why: Refusal) -> Self {
+                Self(Handle::Over(Ended::Refused(why)))
+            }
+
+            pub(crate) fn header(&self) -> Option<&Header> {
+                match &self.0 {
+                    Handle::Live(join) => Some(join.header()),
+                    Handle::Over(_) => None,
+                }
+            }
+
+            /// Cancels the child: its future is dropped at its next turn, which the scope gives it soon.
+            ///
+            /// It does not wait; await the handle to know that the child is gone. A child that is over
+            /// stays as it was.
+            pub fn cancel(&self) {
+                if let Some(header) = self.header() {
+                    header.cancel();
+                }
+            }
+
+            /// Whether the child is over: awaiting it will not wait.
+            pub fn is_finished(&self) -> bool {
+                self.header().is_none_or(Header::is_done)
+            }
+
+            /// The child's name, if it was given one; none after it gave its value.
+            pub fn name(&self) -> Option<&str> {
+                self.header()?.name()
+            }
+
+            /// Where in the source it was spawned; none after it gave its value.
+            pub fn location(&self) -> Option<&'static Location<'static>> {
+                self.header().map(Header::location)
+            }
+        }
+
+        impl<T> Future for $Child<'_, T> {
+            type Output = Result<T, Ended>;
+
+            fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                self.0.poll_end(cx)
+            }
+        }
+
+        impl<T> fmt::Debug for $Child<'_, T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut debug = f.debug_struct(stringify!($Child));
+                if let Some(header) = self.header() {
+                    debug.field("name", &header.name()).field("location", header.location());
+                }
+                debug.field("finished", &self.is_finished()).finish()
+            }
+        }
+    };
+}
+
+child_methods! { Child, Send + Sync + }
+child_methods! { LocalChild, }
+
+enum Handle<J: ?Sized + Releases> {
+    Live(Arc<J>),
+    Over(Ended),
+}
+
+impl<J: ?Sized + Releases> Handle<J> {
+    fn poll_end<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Ended>>
+    where
+        J: Join<T>,
+    {
+        let result = match self {
+            Self::Live(join) if !join.header().poll_done(cx) => return Poll::Pending,
+            Self::Live(join) => join.take().unwrap_or(Err(Ended::Taken)),
+            Self::Over(ended) => Err(*ended),
+        };
+        *self = Self::Over(Ended::Taken);
+        Poll::Ready(result)
+    }
+}
+
+impl<J: ?Sized + Releases> Drop for Handle<J> {
+    fn drop(&mut self) {
+        if let Self::Live(join) = self {
+            join.let_go();
+        }
+    }
+}
+
+/// [`Join::release`] without the type of the value, so that a destructor can call it.
+trait Releases {
+    fn let_go(&self);
+}
+
+impl<T> Releases for dyn Join<T> + '_ {
+    fn let_go(&self) {
+        self.release();
+    }
+}
+
+impl<T> Releases for dyn Join<T> + Send + Sync + '_ {
+    fn let_go(&self) {
+        self.release();
+    }
+}

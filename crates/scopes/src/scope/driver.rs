@@ -1,0 +1,471 @@
+//! [`Driver`]: the future of a scope, which polls its body and its children until none is left.
+
+use std::future::Future;
+use std::mem;
+use std::panic::{Location, resume_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+use weirs_runtime::{Clock, Instant, PanicPayload, Sleep};
+
+use super::Ended;
+use super::cell::{Step, Unit, contain, forget_panic};
+use super::core::Core;
+use super::header::{Header, Kind};
+use super::ready::Key;
+use super::rule::{ChildId, Settled};
+use crate::{Reason, Registration};
+
+/// How many polls of children a turn makes before others of the task's executor have theirs.
+const BUDGET: usize = 64;
+
+/// What a scope was built to do.
+pub(crate) struct Plan {
+    pub(crate) clock: Clock,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) grace: Duration,
+    /// There is no outcome but the body's: it is not dropped when the scope is cancelled.
+    pub(crate) keeps_body: bool,
+}
+
+/// How a scope ended.
+pub(crate) enum End<T> {
+    /// The body's value, if it came to one.
+    Value(Option<T>),
+    Failed,
+    Cancelled(Reason),
+    Panicked(PanicPayload),
+}
+
+enum Cause {
+    Failed,
+    Panicked,
+    Cancelled(Reason),
+}
+
+pin_project! {
+    /// See the module.
+    pub(crate) struct Driver<P, R, G, B, T>
+    where
+        P: Unit<R>,
+        P: ?Sized,
+        B: Future,
+    {
+        core: Arc<Core<P, R>>,
+        start: Option<G>,
+        #[pin]
+        body: Option<B>,
+        settle: fn(&R, ChildId, B::Output) -> Settled<T>,
+        state: State<P, T>,
+    }
+
+    impl<P, R, G, B, T> PinnedDrop for Driver<P, R, G, B, T>
+    where
+        P: Unit<R>,
+        P: ?Sized,
+        B: Future,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // One that was never polled has no children, one that is over has none any more.
+            if this.start.is_none() && !this.state.over {
+                let panic = abandon(this.core, this.body.as_mut());
+                if let Some(payload) = panic {
+                    if !std::thread::panicking() {
+                        resume_unwind(payload.into_inner());
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct State<P: ?Sized, T> {
+    plan: Plan,
+    value: Option<T>,
+    body: Arc<Header>,
+    cause: Option<Cause>,
+    panic: Option<PanicPayload>,
+    timer: Option<Sleep>,
+    /// The time of grace is over.
+    hard: bool,
+    over: bool,
+    deferred: Option<Key>,
+    token: Option<Registration>,
+    parked: Option<Waker>,
+    /// The woken, and how many of them had their turn.
+    woken: Vec<Key>,
+    turned: usize,
+    units: Vec<(Key, Option<Arc<P>>)>,
+}
+
+impl<P, R, G, B, T> Driver<P, R, G, B, T>
+where
+    P: Unit<R> + ?Sized,
+    G: FnOnce(Arc<Core<P, R>>) -> B,
+    B: Future,
+{
+    #[track_caller]
+    pub(crate) fn new(
+        core: Arc<Core<P, R>>,
+        plan: Plan,
+        start: G,
+        settle: fn(&R, ChildId, B::Output) -> Settled<T>,
+    ) -> Self {
+        let body = core.header(Kind::Child, None, Location::caller());
+        body.place(Key::BODY, ChildId::BODY);
+        let state = State {
+            plan,
+            value: None,
+            body: Arc::new(body),
+            cause: None,
+            panic: None,
+            timer: None,
+            hard: false,
+            over: false,
+            deferred: None,
+            token: None,
+            parked: None,
+            woken: Vec::new(),
+            turned: 0,
+            units: Vec::new(),
+        };
+        Self { core, start: Some(start), body: None, settle, state }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core<P, R>> {
+        &self.core
+    }
+
+    fn begin(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        let Some(start) = this.start.take() else {
+            return;
+        };
+        let state = this.state;
+        let ready = Arc::clone(&this.core.ready);
+        state.token = Some(this.core.token.on_cancel(move |_| ready.push(Key::CONTROL)));
+        if let Some(deadline) = state.plan.deadline {
+            if state.plan.clock.now() >= deadline {
+                state.stop(this.core, this.body.as_mut(), Cause::Cancelled(Reason::Deadline));
+            }
+            state.timer = Some(state.plan.clock.sleep_until(deadline));
+        }
+        if state.cause.is_some() || (this.core.token.is_cancelled() && !state.plan.keeps_body) {
+            forget_panic(contain(|| drop(start)));
+            return;
+        }
+        match contain(|| start(Arc::clone(this.core))) {
+            Ok(body) => {
+                this.body.set(Some(body));
+                this.core.ready.push(Key::BODY);
+            }
+            Err(payload) => {
+                state.panicked(payload);
+                state.stop(this.core, this.body.as_mut(), Cause::Panicked);
+            }
+        }
+    }
+
+    /// Polls what was woken, in its order, as far as the budget goes; whether there was anything.
+    fn turn(self: Pin<&mut Self>, budget: &mut usize) -> bool {
+        let mut this = self.project();
+        let state = this.state;
+        if state.turned == state.woken.len() {
+            state.woken.clear();
+            state.turned = 0;
+            if let Some(parked) = this.core.ready.take(&mut state.woken) {
+                state.parked = Some(parked);
+            }
+        }
+        if state.woken.is_empty() {
+            return false;
+        }
+        let till = state.woken.len().min(state.turned + *budget);
+        let mut units = mem::take(&mut state.units);
+        this.core.get(&state.woken[state.turned..till], &mut units);
+        state.turned = till;
+        *budget -= units.len();
+        for (key, unit) in units.drain(..) {
+            match unit {
+                // Whoever was woken before the scope was stopped is gone by now, or is to go on for a while.
+                Some(unit) if !state.hard || unit.header().kind() == Kind::Deferred => {
+                    state.poll_unit(this.core, this.body.as_mut(), key, unit);
+                }
+                None if key == Key::BODY => state.poll_body(this.core, this.body.as_mut(), *this.settle),
+                Some(_) | None => {}
+            }
+        }
+        state.units = units;
+        true
+    }
+
+    /// What has to be done between turns; whether the scope is over.
+    fn look_around(self: Pin<&mut Self>) -> bool {
+        let mut this = self.project();
+        let state = this.state;
+        if state.panic.is_some() {
+            // It may have struck in a destructor, which stops nothing by itself.
+            state.stop(this.core, this.body.as_mut(), Cause::Panicked);
+        }
+        if state.cause.is_none() && this.core.token.is_cancelled() {
+            let reason = this.core.token.reason().unwrap_or(Reason::Requested);
+            state.stop(this.core, this.body.as_mut(), Cause::Cancelled(reason));
+        }
+        if state.hard && this.core.live() > 0 {
+            // Spawned on another thread just as the scope was stopped.
+            state.drop_all(this.core, this.body.as_mut());
+        }
+        if this.body.is_some() || !this.core.close_if_childless() {
+            return false;
+        }
+        for service in this.core.remove_all(&[Kind::Service]) {
+            state.discard(&service);
+        }
+        if state.deferred.is_some_and(|key| this.core.contains(key)) {
+            return false;
+        }
+        state.deferred = this.core.pop_deferred().map(|unit| this.core.start_deferred(unit));
+        state.deferred.is_none()
+    }
+
+    /// The clock, after the work: what is done by the deadline is done. Whether anything changed.
+    fn look_at_clock(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        let mut this = self.project();
+        let state = this.state;
+        let Some(timer) = &mut state.timer else {
+            return false;
+        };
+        if Pin::new(timer).poll(cx).is_pending() {
+            return false;
+        }
+        state.timer = None;
+        if state.cause.is_none() {
+            state.stop(this.core, this.body.as_mut(), Cause::Cancelled(Reason::Deadline));
+        } else {
+            state.drop_all(this.core, this.body.as_mut());
+        }
+        true
+    }
+
+    fn end(self: Pin<&mut Self>) -> End<T> {
+        let this = self.project();
+        let state = this.state;
+        state.over = true;
+        state.token = None;
+        state.timer = None;
+        if let Some(payload) = state.panic.take() {
+            return End::Panicked(payload);
+        }
+        match state.cause.take() {
+            None | Some(Cause::Panicked) => End::Value(state.value.take()),
+            Some(Cause::Failed) => End::Failed,
+            Some(Cause::Cancelled(reason)) => {
+                let own = state.plan.keeps_body || this.core.is_cancelled_from_within();
+                match state.value.take() {
+                    Some(value) if own => End::Value(Some(value)),
+                    // The body went on after the cancelling, and failed.
+                    None if state.plan.keeps_body => End::Failed,
+                    _ => End::Cancelled(reason),
+                }
+            }
+        }
+    }
+}
+
+impl<P, R, G, B, T> Future for Driver<P, R, G, B, T>
+where
+    P: Unit<R> + ?Sized,
+    G: FnOnce(Arc<Core<P, R>>) -> B,
+    B: Future,
+{
+    type Output = End<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End<T>> {
+        assert!(!self.state.over, "a scope was polled after its end");
+        self.as_mut().begin();
+        let mut budget = BUDGET;
+        loop {
+            let turned = self.as_mut().turn(&mut budget);
+            if self.as_mut().look_around() {
+                return Poll::Ready(self.end());
+            }
+            if budget == 0 {
+                // Others of this executor have their turn.
+                if !self.as_mut().look_at_clock(cx) {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                budget = 1;
+            }
+            if turned || self.as_mut().look_at_clock(cx) {
+                continue;
+            }
+            let state = self.as_mut().project().state;
+            let parked = state.parked.take().filter(|parked| parked.will_wake(cx.waker()));
+            let parked = parked.unwrap_or_else(|| cx.waker().clone());
+            match self.core.ready.park(parked) {
+                Ok(()) => return Poll::Pending,
+                Err(parked) => self.as_mut().project().state.parked = Some(parked),
+            }
+        }
+    }
+}
+
+impl<P: ?Sized, T> State<P, T> {
+    fn poll_unit<R, B>(&mut self, core: &Arc<Core<P, R>>, body: Pin<&mut Option<B>>, key: Key, unit: Arc<P>)
+    where
+        P: Unit<R>,
+    {
+        if unit.header().unqueue() {
+            self.discard(&unit);
+            core.remove(key);
+            return;
+        }
+        let step = unit.poll(&core.rule);
+        if matches!(step, Step::Pending) {
+            return;
+        }
+        core.remove(key);
+        match step {
+            Step::Pending | Step::Finished => {}
+            Step::Failed => self.stop(core, body, Cause::Failed),
+            Step::Panicked(payload) => {
+                self.panicked(payload);
+                self.stop(core, body, Cause::Panicked);
+            }
+        }
+    }
+
+    fn poll_body<R, B>(
+        &mut self,
+        core: &Arc<Core<P, R>>,
+        mut body: Pin<&mut Option<B>>,
+        settle: fn(&R, ChildId, B::Output) -> Settled<T>,
+    ) where
+        P: Unit<R>,
+        B: Future,
+    {
+        let Some(future) = body.as_mut().as_pin_mut() else {
+            return;
+        };
+        self.body.unqueue();
+        let waker = Waker::from(Arc::clone(&self.body));
+        let polled = contain(|| match future.poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => Some(settle(&core.rule, ChildId::BODY, output)),
+            Poll::Pending => None,
+        });
+        if matches!(polled, Ok(None)) {
+            return;
+        }
+        let dropped = contain(|| body.set(None));
+        match polled.and_then(|settled| dropped.map(|()| settled)) {
+            Ok(Some(Settled { value, failed })) => {
+                self.value = value;
+                if failed {
+                    self.stop(core, body, Cause::Failed);
+                }
+            }
+            Ok(None) => {}
+            Err(payload) => {
+                self.panicked(payload);
+                self.stop(core, body, Cause::Panicked);
+            }
+        }
+    }
+
+    /// The first cause stops the scope; a second one changes nothing.
+    fn stop<R, B>(&mut self, core: &Arc<Core<P, R>>, body: Pin<&mut Option<B>>, cause: Cause)
+    where
+        P: Unit<R>,
+    {
+        if self.cause.is_some() {
+            return;
+        }
+        let reason = match &cause {
+            Cause::Cancelled(reason) => reason.clone(),
+            Cause::Failed | Cause::Panicked => Reason::SiblingFailed,
+        };
+        self.cause = Some(cause);
+        // Wakers and callbacks are user code.
+        self.keep(contain(|| {
+            core.token.cancel(reason);
+        }));
+        self.keep(contain(|| core.dismiss_waiting()));
+        if self.plan.grace.is_zero() {
+            self.drop_all(core, body);
+        } else {
+            self.timer = Some(self.plan.clock.sleep(self.plan.grace));
+        }
+    }
+
+    /// The time of grace is over.
+    fn drop_all<R, B>(&mut self, core: &Arc<Core<P, R>>, mut body: Pin<&mut Option<B>>)
+    where
+        P: Unit<R>,
+    {
+        self.hard = true;
+        for child in core.remove_all(&[Kind::Child]) {
+            self.discard(&child);
+        }
+        let keeps_body = self.plan.keeps_body && matches!(self.cause, Some(Cause::Cancelled(_)));
+        if !keeps_body {
+            self.keep(contain(|| body.set(None)));
+        }
+        for service in core.remove_all(&[Kind::Service]) {
+            self.discard(&service);
+        }
+    }
+
+    fn discard<R>(&mut self, unit: &Arc<P>)
+    where
+        P: Unit<R>,
+    {
+        self.keep(unit.discard(Ended::Cancelled));
+    }
+
+    fn keep(&mut self, result: Result<(), PanicPayload>) {
+        if let Err(payload) = result {
+            self.panicked(payload);
+        }
+    }
+
+    /// The first panic is the one that goes on.
+    fn panicked(&mut self, payload: PanicPayload) {
+        match &self.panic {
+            None => self.panic = Some(payload),
+            Some(_) => forget_panic(Err(payload)),
+        }
+    }
+}
+
+/// The scope is dropped before its end: so are its children, the last spawned first, and then its body.
+fn abandon<P, R, B>(core: &Arc<Core<P, R>>, mut body: Pin<&mut Option<B>>) -> Option<PanicPayload>
+where
+    P: Unit<R> + ?Sized,
+{
+    let mut first = None;
+    let mut keep = |result: Result<(), PanicPayload>| match (result, &first) {
+        (Err(payload), None) => first = Some(payload),
+        (result, _) => forget_panic(result),
+    };
+    let deferred = core.end();
+    keep(contain(|| {
+        core.token.cancel(Reason::ScopeDropped);
+    }));
+    keep(contain(|| core.dismiss_waiting()));
+    for child in core.remove_all(&[Kind::Child]) {
+        keep(child.discard(Ended::Cancelled));
+    }
+    keep(contain(|| body.set(None)));
+    for unit in core.remove_all(&[Kind::Service, Kind::Deferred]) {
+        keep(unit.discard(Ended::Cancelled));
+    }
+    for unit in deferred.into_iter().rev() {
+        keep(unit.discard(Ended::Cancelled));
+    }
+    first
+}

@@ -1,0 +1,120 @@
+//! [`Rule`]: what a child's output means for its scope: [`AnyOutput`], [`FirstError`].
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+/// What an output of type `O` means for a scope. Implemented by the two sorts of scope, [`AnyOutput`] and
+/// [`FirstError`]; not to be implemented elsewhere.
+///
+/// # Examples
+/// ```
+/// use weirs_scopes::{Rule, Scope};
+///
+/// // For any sort of scope in which a number is an output.
+/// fn spawn_a_number<'env, R: Rule<u32> + 'env>(scope: &Scope<'env, R>)
+/// where
+///     R: Send + Sync,
+///     R::Value: Send + 'env,
+/// {
+///     scope.spawn(async { 7 });
+/// }
+/// ```
+pub trait Rule<O>: sealed::Sealed + Sized {
+    /// What the handle of such a child gives.
+    type Value;
+
+    #[doc(hidden)]
+    fn settle(&self, id: ChildId, output: O) -> Settled<Self::Value>;
+}
+
+/// The number of a child in its scope, in the order of spawning; the body is number zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChildId(u64);
+
+impl ChildId {
+    /// The body of the scope, which is its first child.
+    pub const BODY: Self = Self(0);
+
+    pub(crate) fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number: the body's is zero.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// What an output came to.
+#[doc(hidden)]
+#[derive(Debug)]
+#[allow(unnameable_types, reason = "only this crate makes and reads them")]
+pub struct Settled<V> {
+    /// For the handle; none for a failure, which the scope keeps.
+    pub(crate) value: Option<V>,
+    /// Whether it was a failure, which the rule keeps, and the rest shall be stopped.
+    pub(crate) failed: bool,
+}
+
+pub(crate) mod sealed {
+    #[allow(unnameable_types, reason = "that is what seals it")]
+    pub trait Sealed {}
+}
+
+/// The rule of [`scope`](super::scope): children have any output, and none of it stops the scope.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AnyOutput(());
+
+impl sealed::Sealed for AnyOutput {}
+
+impl<O> Rule<O> for AnyOutput {
+    type Value = O;
+
+    fn settle(&self, _: ChildId, output: O) -> Settled<O> {
+        Settled { value: Some(output), failed: false }
+    }
+}
+
+/// The rule of [`try_scope`](super::try_scope): children give a [`Result`], and the first error stops the
+/// rest.
+pub struct FirstError<E>(Mutex<Option<E>>);
+
+impl<E> FirstError<E> {
+    /// The error, if there was one.
+    pub(crate) fn take(&self) -> Option<E> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<E> Default for FirstError<E> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<E> sealed::Sealed for FirstError<E> {}
+
+impl<T, E> Rule<Result<T, E>> for FirstError<E> {
+    type Value = T;
+
+    fn settle(&self, _: ChildId, output: Result<T, E>) -> Settled<T> {
+        match output {
+            Ok(value) => Settled { value: Some(value), failed: false },
+            Err(error) => {
+                let later = {
+                    let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                    if first.is_some() { Some(error) } else { first.replace(error) }
+                };
+                // Its destructor is user code, and runs outside the lock.
+                drop(later);
+                Settled { value: None, failed: true }
+            }
+        }
+    }
+}
+
+impl<E> fmt::Debug for FirstError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FirstError")
+    }
+}

@@ -1,0 +1,510 @@
+//! The rules of scopes, each a named test on every runtime.
+
+use std::num::NonZeroUsize;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt;
+use weirs_runtime::Runtime;
+use weirs_scopes::{
+    Ended, PanicPolicy, Reason, Refusal, Scope, ScopeError, local_scope, scope, try_local_scope, try_scope,
+};
+use weirs_testing::{apply, cancel_at_every_poll, runtime_test, sim_test, yields};
+
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[apply(runtime_test)]
+async fn smoke(_: Runtime) {
+    let text = String::from("borrowed");
+    let mut written = 0;
+    let length = scope(async |s| {
+        s.spawn(async { written = text.len() });
+        s.spawn(async { text.len() }).await.unwrap()
+    })
+    .await;
+    assert_eq!((length, written), (8, 8));
+}
+
+#[apply(runtime_test)]
+async fn a_scope_waits_for_all_children(_: Runtime) {
+    let done = AtomicUsize::new(0);
+    scope(async |s| {
+        for times in 0..20 {
+            let done = &done;
+            s.spawn(async move {
+                yields(times).await;
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+    })
+    .await;
+    assert_eq!(done.load(Ordering::Relaxed), 20);
+}
+
+#[apply(runtime_test)]
+async fn children_may_spawn_until_none_is_left(_: Runtime) {
+    fn grow<'env>(s: Scope<'env>, depth: usize, count: &'env AtomicUsize) {
+        s.clone().spawn(async move {
+            count.fetch_add(1, Ordering::Relaxed);
+            yields(1).await;
+            if depth > 0 {
+                grow(s.clone(), depth - 1, count);
+                grow(s, depth - 1, count);
+            }
+        });
+    }
+    let count = AtomicUsize::new(0);
+    scope(async |s| grow(s, 5, &count)).await;
+    assert_eq!(count.into_inner(), 63);
+}
+
+#[apply(runtime_test)]
+async fn a_closed_scope_gives_the_future_back(_: Runtime) {
+    scope(async |s| {
+        let running = s.spawn(yields(3));
+        s.close();
+        let rejected = s.try_spawn(async { 5 }).unwrap_err();
+        assert_eq!(rejected.why(), Refusal::Closed);
+        assert_eq!(rejected.into_inner().await, 5);
+        assert_eq!(s.spawn(async {}).await, Err(Ended::Refused(Refusal::Closed)));
+        assert_eq!(running.await, Ok(()));
+    })
+    .await;
+}
+
+#[apply(runtime_test)]
+async fn a_cancelled_scope_gives_the_future_back(_: Runtime) {
+    scope(async |s| {
+        let child = s.spawn(std::future::pending::<()>());
+        assert!(s.cancel(Reason::Requested));
+        assert!(!s.cancel(Reason::Shutdown));
+        assert_eq!(s.try_spawn(async { 5 }).unwrap_err().why(), Refusal::Cancelled);
+        assert_eq!(child.await, Err(Ended::Cancelled));
+    })
+    .await;
+}
+
+#[apply(runtime_test)]
+async fn the_first_error_cancels_the_rest(_: Runtime) {
+    let dropped = AtomicBool::new(false);
+    let result: Result<(), &str> = try_scope(async |s| {
+        let guard = OnDrop(|| dropped.store(true, Ordering::Relaxed));
+        s.spawn(async move {
+            let _guard = guard;
+            std::future::pending::<Result<(), &str>>().await
+        });
+        s.spawn(async {
+            yields(2).await;
+            Err::<(), _>("first")
+        });
+        s.spawn(async {
+            yields(3).await;
+            Err::<(), _>("second")
+        });
+        std::future::pending().await
+    })
+    .await;
+    assert_eq!(result, Err("first"));
+    assert!(dropped.into_inner());
+}
+
+#[apply(runtime_test)]
+async fn a_body_that_returned_ok_loses_to_a_child(_: Runtime) {
+    let result: Result<u8, &str> = try_scope(async |s| {
+        s.spawn(async {
+            yields(3).await;
+            Err::<(), _>("late")
+        });
+        Ok(7)
+    })
+    .await;
+    assert_eq!(result, Err("late"));
+}
+
+#[apply(runtime_test)]
+async fn a_body_that_fails_after_it_cancelled_gives_its_error(_: Runtime) {
+    let result: Result<u8, &str> = try_scope(async |s| {
+        s.spawn(std::future::pending::<Result<(), &str>>());
+        s.cancel(Reason::Requested);
+        yields(3).await;
+        Err("after all")
+    })
+    .await;
+    assert_eq!(result, Err("after all"));
+}
+
+#[apply(runtime_test)]
+async fn a_cancelled_child_is_no_failure(_: Runtime) {
+    let result: Result<u8, &str> = try_scope(async |s| {
+        let child = s.spawn(std::future::pending::<Result<(), &str>>());
+        child.cancel();
+        assert_eq!(child.await, Err(Ended::Cancelled));
+        Ok(1)
+    })
+    .await;
+    assert_eq!(result, Ok(1));
+}
+
+#[apply(runtime_test)]
+async fn a_panic_goes_on_after_all_have_ended_and_beats_an_error(_: Runtime) {
+    let dropped = AtomicBool::new(false);
+    let caught = AssertUnwindSafe(try_scope(async |s| {
+        let guard = OnDrop(|| dropped.store(true, Ordering::Relaxed));
+        s.spawn(async move {
+            let _guard = guard;
+            std::future::pending::<Result<(), &str>>().await
+        });
+        s.spawn(async {
+            yields(1).await;
+            let _panics_when_it_is_dropped = OnDrop(|| std::panic::panic_any(77_u8));
+            std::future::pending::<Result<(), &str>>().await
+        });
+        yields(3).await;
+        Err::<(), _>("an error")
+    }))
+    .catch_unwind()
+    .await;
+    assert_eq!(caught.unwrap_err().downcast_ref::<u8>(), Some(&77));
+    assert!(dropped.into_inner());
+}
+
+#[apply(runtime_test)]
+async fn a_panic_may_become_an_error(_: Runtime) {
+    let result = Scope::builder()
+        .panics(PanicPolicy::AsError)
+        .run(async |s| {
+            s.spawn(async { panic!("as a value") });
+            std::future::pending::<()>().await;
+        })
+        .await;
+    let Err(ScopeError::Panicked(payload)) = result else { panic!("{result:?}") };
+    assert_eq!(payload.message(), "as a value");
+}
+
+#[apply(sim_test)]
+async fn grace_lets_children_end_by_themselves(runtime: Runtime) {
+    let clock = runtime.clock();
+    let ms = Duration::from_millis;
+    let log = Mutex::new(Vec::new());
+    let start = clock.now();
+    let result = Scope::builder()
+        .clock(clock)
+        .deadline(start + ms(10))
+        .grace(ms(5))
+        .run(async |s| {
+            let token = s.token().clone();
+            let log = &log;
+            s.spawn(async move {
+                token.cancelled().await;
+                clock.sleep(ms(3)).await;
+                log.lock().unwrap().push(("polite", clock.now() - start));
+            });
+            let guard = OnDrop(|| log.lock().unwrap().push(("stubborn", clock.now() - start)));
+            s.spawn(async move {
+                let _guard = guard;
+                std::future::pending::<()>().await;
+            });
+        })
+        .await;
+    assert!(result.unwrap_err().is_deadline());
+    assert_eq!(*log.lock().unwrap(), [("polite", ms(13)), ("stubborn", ms(15))]);
+}
+
+#[apply(runtime_test)]
+async fn the_last_spawned_is_dropped_first_and_services_last(_: Runtime) {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let waits = |name: &'static str| {
+        let log = Arc::clone(&log);
+        let guard = OnDrop(move || log.lock().unwrap().push(name));
+        async move {
+            let _guard = guard;
+            std::future::pending::<()>().await;
+        }
+    };
+    let spawn = async |s: Scope<'_>| {
+        s.spawn_service("service", waits("service"));
+        s.spawn(waits("one"));
+        s.spawn(waits("two"));
+        s.spawn(waits("three"));
+        waits("body").await;
+    };
+    let mut abandoned = Box::pin(scope(spawn));
+    assert!(futures::poll!(&mut abandoned).is_pending());
+    drop(abandoned);
+    assert_eq!(std::mem::take(&mut *log.lock().unwrap()), ["three", "two", "one", "body", "service"]);
+
+    let result = Scope::builder()
+        .run(async |s| {
+            spawn(s.clone()).now_or_never();
+            log.lock().unwrap().clear();
+            s.cancel(Reason::Shutdown);
+            waits("body").await;
+        })
+        .await;
+    assert!(matches!(result, Err(ScopeError::Cancelled(Reason::Shutdown))));
+    assert_eq!(std::mem::take(&mut *log.lock().unwrap()), ["three", "two", "one", "body", "service"]);
+}
+
+#[apply(runtime_test)]
+async fn what_was_deferred_last_runs_first_also_after_a_panic(_: Runtime) {
+    let log = Mutex::new(Vec::new());
+    let caught = AssertUnwindSafe(scope(async |s| {
+        let log = &log;
+        s.defer(async move {
+            yields(2).await;
+            log.lock().unwrap().push(1);
+        });
+        s.defer(async { log.lock().unwrap().push(2) });
+        s.spawn(async { panic!("on purpose") });
+        std::future::pending::<()>().await;
+    }))
+    .catch_unwind()
+    .await;
+    assert!(caught.is_err());
+    assert_eq!(*log.lock().unwrap(), [2, 1]);
+}
+
+#[apply(sim_test)]
+async fn what_is_ready_at_the_deadline_is_delivered(runtime: Runtime) {
+    let clock = runtime.clock();
+    let at = clock.now() + Duration::from_millis(5);
+    let value = Scope::builder()
+        .clock(clock)
+        .deadline(at)
+        .run(async |_| {
+            clock.sleep_until(at).await;
+            7
+        })
+        .await;
+    // Which timer fires first is the simulator's choice; whoever finds the work done takes it.
+    assert!(matches!(value, Ok(7) | Err(ScopeError::Cancelled(Reason::Deadline))), "{value:?}");
+
+    let past = Scope::builder().clock(clock).deadline(clock.now()).run(async |_| ()).await;
+    assert!(past.unwrap_err().is_deadline());
+}
+
+#[apply(runtime_test)]
+async fn services_end_with_the_last_child(_: Runtime) {
+    let ticks = AtomicUsize::new(0);
+    scope(async |s| {
+        s.spawn_service("ticker", async {
+            loop {
+                ticks.fetch_add(1, Ordering::Relaxed);
+                yields(1).await;
+            }
+        });
+        s.spawn(yields(10));
+    })
+    .await;
+    assert!(ticks.into_inner() >= 10);
+}
+
+#[apply(runtime_test)]
+async fn a_service_that_fails_stops_the_scope(_: Runtime) {
+    let result: Result<(), &str> = try_scope(async |s| {
+        s.spawn_service("bad", async { Err::<(), _>("the service broke") });
+        std::future::pending().await
+    })
+    .await;
+    assert_eq!(result, Err("the service broke"));
+}
+
+#[apply(runtime_test)]
+async fn a_dropped_handle_changes_nothing(_: Runtime) {
+    let done = AtomicBool::new(false);
+    scope(async |s| {
+        drop(s.spawn(async {
+            yields(3).await;
+            done.store(true, Ordering::Relaxed);
+        }));
+    })
+    .await;
+    assert!(done.into_inner());
+}
+
+#[apply(runtime_test)]
+async fn at_most_as_many_as_the_limit_exist(_: Runtime) {
+    let (existing, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let result = Scope::builder()
+        .limit(NonZeroUsize::new(3).unwrap())
+        .run(async |s| {
+            for number in 0..20 {
+                let (existing, most) = (&existing, &most);
+                let child = async move {
+                    let now = existing.fetch_add(1, Ordering::Relaxed) + 1;
+                    most.fetch_max(now, Ordering::Relaxed);
+                    yields(number % 4).await;
+                    existing.fetch_sub(1, Ordering::Relaxed);
+                };
+                s.spawn_when_free(child).await.unwrap();
+                assert!(s.live() <= 3);
+            }
+        })
+        .await;
+    assert!(result.is_ok());
+    assert_eq!((existing.into_inner(), most.into_inner()), (0, 3));
+}
+
+#[apply(runtime_test)]
+async fn whoever_waits_for_room_hears_of_the_cancelling(runtime: Runtime) {
+    let limit = NonZeroUsize::MIN;
+    let result = Scope::builder()
+        .limit(limit)
+        .clock(runtime.clock())
+        .grace(Duration::from_secs(60))
+        .run(async |s| {
+            let token = s.token().clone();
+            s.spawn(async move { token.cancelled().await });
+            let mut waiting = Box::pin(s.spawn_when_free(async {}));
+            assert!(futures::poll!(&mut waiting).is_pending());
+            s.cancel(Reason::Requested);
+            assert_eq!(waiting.await.unwrap_err().why(), Refusal::Cancelled);
+        })
+        .await;
+    assert!(result.is_ok(), "{result:?}");
+}
+
+#[apply(runtime_test)]
+async fn errors_of_an_isolated_child_are_its_own(_: Runtime) {
+    let result: Result<bool, String> = try_scope(async |s| {
+        let isolated = s.isolate(async { Err::<(), _>("mine") });
+        Ok(isolated.await == Ok(Err("mine")))
+    })
+    .await;
+    assert_eq!(result, Ok(true));
+}
+
+#[apply(runtime_test)]
+async fn a_scope_that_is_given_up_leaves_nothing_behind(_: Runtime) {
+    let live = AtomicUsize::new(0);
+    let polls = cancel_at_every_poll(
+        || {
+            scope(async |s| {
+                // More than one turn's budget, so that the scope has to be polled again and again.
+                for number in 0..60 {
+                    let live = &live;
+                    live.fetch_add(1, Ordering::Relaxed);
+                    let guard = OnDrop(move || {
+                        live.fetch_sub(1, Ordering::Relaxed);
+                    });
+                    let inner = s.clone();
+                    s.spawn(async move {
+                        let _guard = guard;
+                        yields(number % 5).await;
+                        inner.spawn(yields(2)).await.unwrap();
+                    });
+                }
+                yields(2).await;
+            })
+        },
+        async |k| assert_eq!(live.load(Ordering::Relaxed), 0, "dropped after {k} polls"),
+    )
+    .await;
+    assert!(polls >= 5, "{polls}");
+}
+
+#[apply(runtime_test)]
+async fn a_waiting_handle_may_be_given_up_and_taken_up(_: Runtime) {
+    scope(async |s| {
+        let mut child = s.spawn(async {
+            yields(3).await;
+            "kept"
+        });
+        assert!(futures::poll!(&mut child).is_pending());
+        yields(9).await;
+        assert!(child.is_finished());
+        assert_eq!((&mut child).await, Ok("kept"));
+        assert_eq!(child.await, Err(Ended::Taken));
+    })
+    .await;
+}
+
+#[apply(runtime_test)]
+async fn scopes_nest_and_run_in_tasks(runtime: Runtime) {
+    let data = vec![1, 2, 3];
+    let task = runtime.spawn(async move {
+        let sum = AtomicUsize::new(0);
+        scope(async |s| {
+            for number in &data {
+                let sum = &sum;
+                s.spawn(async move {
+                    scope(async |inner| {
+                        for _ in 0..*number {
+                            inner.spawn(async { sum.fetch_add(1, Ordering::Relaxed) });
+                        }
+                    })
+                    .await;
+                });
+            }
+        })
+        .await;
+        sum.into_inner()
+    });
+    assert_eq!(task.await.unwrap(), 6);
+}
+
+#[apply(runtime_test)]
+async fn a_snapshot_names_what_lives(_: Runtime) {
+    let builder = Scope::builder().named("pages");
+    let result = builder.run(async |s| {
+        s.spawn_service("cache", std::future::pending::<()>());
+        let child = s.spawn_named("fetch", std::future::pending::<()>());
+        let text = s.snapshot().to_string();
+        assert!(text.starts_with("scope \"pages\": 2 live\n  #1 \"cache\" service, spawned at "), "{text}");
+        assert!(text.contains("#2 \"fetch\" spawned at") && text.contains("scope_rules.rs:"), "{text}");
+        child.cancel();
+    });
+    assert!(result.await.is_ok());
+}
+
+#[apply(runtime_test)]
+async fn local_scopes_take_what_is_not_send(_: Runtime) {
+    // On a thread of its own kind: the future that holds an `Rc` lives in this block only.
+    let sum = futures::executor::block_on(async {
+        let shared = std::rc::Rc::new(std::cell::Cell::new(0));
+        local_scope(async |s| {
+            for number in 0..4 {
+                let shared = std::rc::Rc::clone(&shared);
+                s.spawn(async move { shared.set(shared.get() + number) });
+            }
+        })
+        .await;
+        let failed: Result<(), _> = try_local_scope(async |s| {
+            let shared = &shared;
+            s.spawn(async move { Err::<(), _>(std::rc::Rc::clone(shared)) });
+            Ok(())
+        })
+        .await;
+        failed.unwrap_err().get()
+    });
+    assert_eq!(sum, 6);
+}
+
+#[test]
+fn a_scope_may_be_spawned_anywhere() {
+    async fn work(text: &str) -> usize {
+        let owned = text.to_owned();
+        let sum: Result<usize, std::fmt::Error> = try_scope(async |s| {
+            let child = s.spawn(async { Ok(owned.len()) });
+            let inner = s.clone();
+            s.spawn(async move {
+                inner.spawn(async { Ok(text.len()) });
+                Ok(())
+            });
+            Ok(child.await.unwrap())
+        })
+        .await;
+        sum.unwrap()
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let sum = runtime.block_on(async { tokio::spawn(async { work("four").await }).await.unwrap() });
+    assert_eq!(sum + smol::block_on(smol::spawn(async { work("four").await })), 8);
+}
