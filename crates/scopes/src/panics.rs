@@ -1,8 +1,11 @@
-//! [`FirstPanic`]: lets several destructors run to their ends, whichever of them panics.
+//! What becomes of panics in code that is not ours: kept until the rest is done, given back as a value, or
+//! let go.
 
 use std::any::Any;
 use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use weirs_runtime::PanicPayload;
 
 /// Keeps the first panic of several pieces of work until all of them are done.
 #[derive(Default)]
@@ -39,6 +42,22 @@ impl FirstPanic {
             Some(payload) if std::thread::panicking() => forget(payload),
             Some(payload) => resume_unwind(payload),
             None => {}
+        }
+    }
+}
+
+/// Runs user code; a panic in it comes back as its payload.
+pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, PanicPayload> {
+    // What `work` touched is dropped or reported as failed by every caller, never used as if it were whole.
+    catch_unwind(AssertUnwindSafe(work)).map_err(PanicPayload::new)
+}
+
+/// Lets go of a panic that nobody is to hear of but the standard panic hook, which has; its payload may have
+/// a destructor that panics again.
+pub(crate) fn forget_panic(result: Result<(), PanicPayload>) {
+    if let Err(payload) = result {
+        if let Err(second) = contain(|| drop(payload)) {
+            forget(second);
         }
     }
 }

@@ -16,8 +16,9 @@ use weirs_runtime::{Clock, Instant};
 pub use guard::{DropGuard, Registration};
 pub use waiting::{Run, UntilCancelled, UntilCancelledOwned};
 
+use crate::panics::{contain, forget_panic};
 use crate::{Cancelled, Reason};
-use fallout::{Callback, contain};
+use fallout::Callback;
 use node::Node;
 use time::Time;
 
@@ -340,7 +341,7 @@ impl CancelToken {
             Ok(place) => Some(place),
             Err(callback) => {
                 if let Some(why) = self.reason() {
-                    contain(|| callback(&why));
+                    forget_panic(contain(|| callback(&why)));
                 }
                 None
             }

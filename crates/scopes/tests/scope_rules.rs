@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use weirs_runtime::Runtime;
 use weirs_scopes::{
     Ended, PanicPolicy, Reason, Refusal, Scope, ScopeError, local_scope, scope, try_local_scope, try_scope,
 };
-use weirs_testing::{apply, cancel_at_every_poll, runtime_test, sim_test, yields};
+use weirs_testing::{ManualClock, apply, cancel_at_every_poll, runtime_test, sim_test, yields};
 
 struct OnDrop<F: FnMut()>(F);
 
@@ -286,6 +287,18 @@ async fn what_is_ready_at_the_deadline_is_delivered(runtime: Runtime) {
         .await;
     // Which timer fires first is the simulator's choice; whoever finds the work done takes it.
     assert!(matches!(value, Ok(7) | Err(ScopeError::Cancelled(Reason::Deadline))), "{value:?}");
+
+    // Both at once: by hand, so that one poll finds the work done and the deadline passed.
+    let time = ManualClock::new();
+    let at = time.clock().now() + Duration::from_millis(5);
+    let body = async |_| {
+        time.clock().sleep_until(at).await;
+        7
+    };
+    let mut both = pin!(Scope::builder().clock(time.clock()).deadline(at).run(body));
+    assert!(futures_lite::future::poll_once(both.as_mut()).await.is_none());
+    time.advance(Duration::from_millis(5));
+    assert_eq!(futures_lite::future::poll_once(both.as_mut()).await.unwrap().unwrap(), 7);
 
     let past = Scope::builder().clock(clock).deadline(clock.now()).run(async |_| ()).await;
     assert!(past.unwrap_err().is_deadline());

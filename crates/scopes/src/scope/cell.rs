@@ -1,7 +1,6 @@
 //! [`Cell`]: a child: its header, its future, and then its result.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -9,6 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::Ended;
 use super::header::{Header, Owner};
 use super::rule::{ChildId, Settled};
+use crate::panics::{contain, forget_panic};
 use weirs_runtime::PanicPayload;
 
 /// A child as its scope sees it.
@@ -159,20 +159,5 @@ impl Wake for Header {
 
     fn wake_by_ref(self: &Arc<Self>) {
         Self::wake(self);
-    }
-}
-
-/// Runs user code; a panic in it comes back as its payload.
-pub(crate) fn contain<T>(f: impl FnOnce() -> T) -> Result<T, PanicPayload> {
-    // What `f` touched is dropped or reported as failed by every caller, never used as if it were whole.
-    catch_unwind(AssertUnwindSafe(f)).map_err(PanicPayload::new)
-}
-
-/// Lets go of a panic that comes second; its payload may have a destructor that panics again.
-pub(crate) fn forget_panic(result: Result<(), PanicPayload>) {
-    if let Err(payload) = result {
-        if let Err(payload) = contain(|| drop(payload)) {
-            std::mem::forget(payload);
-        }
     }
 }

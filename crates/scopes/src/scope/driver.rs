@@ -12,11 +12,12 @@ use pin_project_lite::pin_project;
 use weirs_runtime::{Clock, Instant, PanicPayload, Sleep};
 
 use super::Ended;
-use super::cell::{Step, Unit, contain, forget_panic};
+use super::cell::{Step, Unit};
 use super::core::Core;
 use super::header::{Header, Kind};
 use super::ready::Key;
 use super::rule::{ChildId, Settled};
+use crate::panics::{contain, forget_panic};
 use crate::{Reason, Registration};
 
 /// How many polls of children a turn makes before others of the task's executor have theirs.

@@ -1,11 +1,11 @@
 //! [`Fallout`]: what has to happen when tokens were cancelled, after all of them were.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
 use super::node::{Node, Rare};
 use crate::Reason;
+use crate::panics::{contain, forget_panic};
 
 pub(super) type Callback = Box<dyn FnOnce(&Reason) + Send>;
 
@@ -24,26 +24,18 @@ pub(super) struct Fallout {
 
 impl Fallout {
     /// Wakes, calls and drops. Wakers first: a callback may take long.
+    ///
+    /// A panic goes no further: who cancels is often a destructor or a clock's thread, and the others in the
+    /// row have to hear too.
     pub(super) fn happen(self, why: &Reason) {
         for waker in self.wakers {
-            contain(|| waker.wake());
+            forget_panic(contain(|| waker.wake()));
         }
         for callback in self.callbacks {
-            contain(|| callback(why));
+            forget_panic(contain(|| callback(why)));
         }
         for rare in self.rare {
-            contain(|| rare.end());
-        }
-    }
-}
-
-/// Runs code that is not ours. Its panic goes no further than to the standard panic hook: who cancels is
-/// often a destructor or a clock's thread, and the others in the row have to hear too.
-pub(super) fn contain(work: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
-        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            // A payload that panics as it is dropped: it is not asked again.
-            std::mem::forget(second);
+            forget_panic(contain(|| rare.end()));
         }
     }
 }
