@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod join;
+pub mod joiners;
 mod many;
 mod panics;
 mod race;

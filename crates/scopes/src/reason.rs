@@ -28,6 +28,8 @@ pub enum Reason {
     Deadline,
     /// Another child of the same scope failed.
     SiblingFailed,
+    /// Nobody needs its result any more: what others gave was enough.
+    NotNeeded,
     /// The scope or the [guard](crate::DropGuard) that it belonged to was dropped.
     ScopeDropped,
     /// The program is shutting down.
@@ -73,6 +75,7 @@ impl fmt::Display for Reason {
             Self::Requested => "requested",
             Self::Deadline => "the deadline has passed",
             Self::SiblingFailed => "a sibling failed",
+            Self::NotNeeded => "its result is not needed any more",
             Self::ScopeDropped => "its scope was dropped",
             Self::Shutdown => "the program is shutting down",
             Self::Other(error) => return error.fmt(f),

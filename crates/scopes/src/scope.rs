@@ -3,13 +3,13 @@
 mod builder;
 mod cell;
 mod child;
-mod core;
-mod driver;
+pub(crate) mod core;
+pub(crate) mod driver;
 mod ended;
 mod header;
 mod ready;
 mod room;
-mod rule;
+pub(crate) mod rule;
 mod slab;
 mod snapshot;
 
@@ -30,7 +30,7 @@ use builder::outcome;
 use cell::{Cell, Unit};
 use driver::{Driver, End};
 use header::Kind;
-use rule::Settled;
+use rule::{Hooks, sealed::Sealed};
 
 use crate::{CancelToken, Reason};
 
@@ -279,8 +279,12 @@ macro_rules! scope_methods {
             }
 
             /// Takes no more children; those that are there go on.
-            pub fn close(&self) {
+            pub fn close(&self)
+            where
+                R: Sealed,
+            {
                 self.0.close();
+                self.0.rule.closed();
             }
 
             /// How many children and services there are. The body does not count.
@@ -310,7 +314,7 @@ macro_rules! scope_methods {
                 R: Rule<F::Output>,
                 R::Value: $($Send)* 'env,
             {
-                or_refused(self.insert(Kind::Child, None, None, future, R::settle), $Child::refused)
+                or_refused(self.insert(Kind::Child, None, None, future, Hooks::child()), $Child::refused)
             }
 
             /// [`spawn`](Self::spawn) with a name, for [snapshots](Self::snapshot).
@@ -325,7 +329,7 @@ macro_rules! scope_methods {
                 R::Value: $($Send)* 'env,
             {
                 let name = Some(name.into());
-                or_refused(self.insert(Kind::Child, name, None, future, R::settle), $Child::refused)
+                or_refused(self.insert(Kind::Child, name, None, future, Hooks::child()), $Child::refused)
             }
 
             /// Spawns a child if the scope takes one now.
@@ -358,7 +362,7 @@ macro_rules! scope_methods {
                 R: Rule<F::Output>,
                 R::Value: $($Send)* 'env,
             {
-                self.insert(Kind::Child, None, None, future, R::settle)
+                self.insert(Kind::Child, None, None, future, Hooks::child())
                     .map_err(|(future, why)| Rejected::new(future, why))
             }
 
@@ -381,7 +385,7 @@ macro_rules! scope_methods {
                 R: Rule<F::Output>,
                 R::Value: $($Send)* 'env,
             {
-                $Room::new(self.clone(), future, Location::caller(), R::settle)
+                $Room::new(self.clone(), future, Location::caller(), Hooks::child())
             }
 
             /// Spawns a child that does not keep the scope open: it is dropped when the body and all ordinary
@@ -414,7 +418,7 @@ macro_rules! scope_methods {
                 R::Value: $($Send)* 'env,
             {
                 let name = Some(name.into());
-                drop(self.insert(Kind::Service, name, None, future, R::settle));
+                drop(self.insert(Kind::Service, name, None, future, Hooks::service()));
             }
 
             /// Spawns a child of any output, none of which stops the scope: its errors are its handle's.
@@ -440,7 +444,7 @@ macro_rules! scope_methods {
                 F: Future + $($Send)* 'env,
                 F::Output: $($Send)* 'env,
             {
-                or_refused(self.insert(Kind::Child, None, None, future, isolated), $Child::refused)
+                or_refused(self.insert(Kind::Child, None, None, future, Hooks::isolated()), $Child::refused)
             }
 
             /// Runs this when the body and all children are gone, after a failure, a panic or a cancelling as
@@ -468,7 +472,7 @@ macro_rules! scope_methods {
             where
                 F: Future<Output = ()> + $($Send)* 'env,
             {
-                drop(self.insert(Kind::Deferred, None, None, future, isolated));
+                drop(self.insert(Kind::Deferred, None, None, future, Hooks::isolated()));
             }
 
             /// The live children and services, in the order of spawning, with names and places.
@@ -497,13 +501,13 @@ macro_rules! scope_methods {
                 name: Option<Box<str>>,
                 ticket: Option<u64>,
                 future: F,
-                settle: fn(&R, ChildId, F::Output) -> Settled<V>,
+                hooks: Hooks<R, F::Output, V>,
             ) -> Result<$Child<'env, V>, (F, Refusal)>
             where
                 F: Future + $($Send)* 'env,
                 V: $($Send)* 'env,
             {
-                self.insert_at(Location::caller(), kind, name, ticket, future, settle)
+                self.insert_at(Location::caller(), kind, name, ticket, future, hooks)
             }
 
             pub(crate) fn insert_at<F, V>(
@@ -513,15 +517,18 @@ macro_rules! scope_methods {
                 name: Option<Box<str>>,
                 ticket: Option<u64>,
                 future: F,
-                settle: fn(&R, ChildId, F::Output) -> Settled<V>,
+                hooks: Hooks<R, F::Output, V>,
             ) -> Result<$Child<'env, V>, (F, Refusal)>
             where
                 F: Future + $($Send)* 'env,
                 V: $($Send)* 'env,
             {
-                self.0.insert(kind, ticket, future, |future| {
+                self.0.insert(kind, ticket, future, |future, id| {
+                    if let Some(spawned) = hooks.spawned {
+                        spawned(&self.0.rule, id);
+                    }
                     let header = self.0.header(kind, name, location);
-                    let cell = Cell::new(future, header, settle);
+                    let cell = Cell::new(future, header, hooks.ended);
                     (Arc::clone(&cell) as _, $Child::new(cell))
                 })
             }
@@ -551,10 +558,6 @@ macro_rules! scope_methods {
 
 scope_methods!(Scope, SharedCore, Child, SpawnWhenFree, [Send +] [Send + Sync +]);
 scope_methods!(LocalScope, LocalCore, LocalChild, LocalSpawnWhenFree, [] []);
-
-fn isolated<R, O>(_: &R, _: ChildId, output: O) -> Settled<O> {
-    Settled { value: Some(output), failed: false }
-}
 
 #[track_caller]
 fn or_refused<C, F>(inserted: Result<C, (F, Refusal)>, refused: impl FnOnce(Refusal) -> C) -> C {

@@ -109,8 +109,20 @@ impl ScopeBuilder {
     }
 
     pub(crate) fn core<P: ?Sized, R>(&self, rule: R) -> std::sync::Arc<Core<P, R>> {
+        self.core_with(|_| rule)
+    }
+
+    /// A core whose rule knows the token.
+    pub(crate) fn core_with<P: ?Sized, R>(
+        &self,
+        rule: impl FnOnce(&CancelToken) -> R,
+    ) -> std::sync::Arc<Core<P, R>> {
         let token = self.parent.as_ref().map_or_else(CancelToken::new, CancelToken::child);
-        Core::new(rule, token, self.name.clone(), self.limit)
+        Core::new(rule(&token), token, self.name.clone(), self.limit)
+    }
+
+    pub(crate) fn panic_policy(&self) -> PanicPolicy {
+        self.panics
     }
 
     pub(crate) fn plan(self, keeps_body: bool) -> Plan {

@@ -19,8 +19,8 @@ pub(crate) trait Unit<R> {
     fn poll(self: Arc<Self>, rule: &R) -> Step;
 
     /// Drops the future, and gives this as the result. Only the scope calls this; it does nothing after the
-    /// end.
-    fn discard(&self, why: Ended) -> Result<(), PanicPayload>;
+    /// end. Without a rule, nobody but the handle hears of it.
+    fn discard(&self, rule: Option<&R>, why: Ended) -> Result<(), PanicPayload>;
 }
 
 /// A child as its handle sees it.
@@ -46,7 +46,7 @@ pub(crate) enum Step {
 /// A future, and then its result.
 pub(crate) struct Cell<F: Future, R, V> {
     header: Arc<Header>,
-    settle: fn(&R, ChildId, F::Output) -> Settled<V>,
+    ended: fn(&R, ChildId, Result<F::Output, Ended>) -> Settled<V>,
     stage: Mutex<Stage<F, V>>,
 }
 
@@ -60,10 +60,10 @@ impl<F: Future, R, V> Cell<F, R, V> {
     pub(crate) fn new(
         future: F,
         header: Header,
-        settle: fn(&R, ChildId, F::Output) -> Settled<V>,
+        ended: fn(&R, ChildId, Result<F::Output, Ended>) -> Settled<V>,
     ) -> Arc<Self> {
         let stage = Mutex::new(Stage::Future(Box::pin(future)));
-        Arc::new(Self { header: Arc::new(header), settle, stage })
+        Arc::new(Self { header: Arc::new(header), ended, stage })
     }
 
     fn replace(&self, stage: Stage<F, V>) -> Stage<F, V> {
@@ -72,6 +72,10 @@ impl<F: Future, R, V> Cell<F, R, V> {
 
     fn lock(&self) -> MutexGuard<'_, Stage<F, V>> {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, rule: &R, why: Ended) -> Result<(), PanicPayload> {
+        contain(|| drop((self.ended)(rule, self.header.id(), Err(why))))
     }
 
     fn finish(&self, result: Result<V, Ended>) -> Result<(), PanicPayload> {
@@ -95,7 +99,7 @@ impl<F: Future, R, V> Unit<R> for Cell<F, R, V> {
         };
         let waker = Waker::from(Arc::clone(&self.header));
         let polled = contain(|| match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => Some((self.settle)(rule, self.header.id(), output)),
+            Poll::Ready(output) => Some((self.ended)(rule, self.header.id(), Ok(output))),
             Poll::Pending => None,
         });
         let settled = match polled {
@@ -107,6 +111,7 @@ impl<F: Future, R, V> Unit<R> for Cell<F, R, V> {
             Err(payload) => {
                 // Its first panic is the one that counts.
                 forget_panic(contain(|| drop(future)));
+                forget_panic(self.tell(rule, Ended::Panicked));
                 Err(payload)
             }
         };
@@ -123,13 +128,14 @@ impl<F: Future, R, V> Unit<R> for Cell<F, R, V> {
         }
     }
 
-    fn discard(&self, why: Ended) -> Result<(), PanicPayload> {
+    fn discard(&self, rule: Option<&R>, why: Ended) -> Result<(), PanicPayload> {
         if self.header.is_done() {
             return Ok(());
         }
         let future = self.replace(Stage::Empty);
         let dropped = contain(|| drop(future));
-        dropped.and(self.finish(Err(why)))
+        let told = rule.map_or(Ok(()), |rule| self.tell(rule, why));
+        dropped.and(told).and(self.finish(Err(why)))
     }
 }
 

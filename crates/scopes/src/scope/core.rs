@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use super::Refusal;
 use super::cell::Unit;
 use super::header::{Header, Kind};
 use super::ready::{Key, Ready};
 use super::slab::Slab;
+use super::{ChildId, Refusal};
 use crate::{CancelToken, Reason};
 
 /// Shared by a scope and its handles. `P` is a child of whatever future, [`Send`] or not.
@@ -224,7 +224,7 @@ impl<P: ?Sized + Unit<R>, R> Core<P, R> {
         kind: Kind,
         ticket: Option<u64>,
         seed: S,
-        make: impl FnOnce(S) -> (Arc<P>, C),
+        make: impl FnOnce(S, ChildId) -> (Arc<P>, C),
     ) -> Result<C, (S, Refusal)> {
         let (key, child) = {
             let mut state = self.lock();
@@ -232,7 +232,8 @@ impl<P: ?Sized + Unit<R>, R> Core<P, R> {
                 drop(state);
                 return Err((seed, why));
             }
-            let (unit, child) = make(seed);
+            let (key, id) = state.units.next_key();
+            let (unit, child) = make(seed, id);
             match kind {
                 Kind::Child => state.children += 1,
                 Kind::Service => state.services += 1,
@@ -244,7 +245,6 @@ impl<P: ?Sized + Unit<R>, R> Core<P, R> {
             if ticket.is_some() {
                 state.waiting.pop_front();
             }
-            let (key, id) = state.units.next_key();
             unit.header().place(key, id);
             state.units.insert(unit);
             (key, child)

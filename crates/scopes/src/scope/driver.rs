@@ -224,7 +224,7 @@ where
             return false;
         }
         for service in this.core.remove_all(&[Kind::Service]) {
-            state.discard(&service);
+            state.discard(this.core, &service);
         }
         if state.deferred.is_some_and(|key| this.core.contains(key)) {
             return false;
@@ -322,7 +322,7 @@ impl<P: ?Sized, T> State<P, T> {
         P: Unit<R>,
     {
         if unit.header().unqueue() {
-            self.discard(&unit);
+            self.discard(core, &unit);
             core.remove(key);
             return;
         }
@@ -410,22 +410,22 @@ impl<P: ?Sized, T> State<P, T> {
     {
         self.hard = true;
         for child in core.remove_all(&[Kind::Child]) {
-            self.discard(&child);
+            self.discard(core, &child);
         }
         let keeps_body = self.plan.keeps_body && matches!(self.cause, Some(Cause::Cancelled(_)));
         if !keeps_body {
             self.keep(contain(|| body.set(None)));
         }
         for service in core.remove_all(&[Kind::Service]) {
-            self.discard(&service);
+            self.discard(core, &service);
         }
     }
 
-    fn discard<R>(&mut self, unit: &Arc<P>)
+    fn discard<R>(&mut self, core: &Core<P, R>, unit: &Arc<P>)
     where
         P: Unit<R>,
     {
-        self.keep(unit.discard(Ended::Cancelled));
+        self.keep(unit.discard(Some(&core.rule), Ended::Cancelled));
     }
 
     fn keep(&mut self, result: Result<(), PanicPayload>) {
@@ -459,14 +459,14 @@ where
     }));
     keep(contain(|| core.dismiss_waiting()));
     for child in core.remove_all(&[Kind::Child]) {
-        keep(child.discard(Ended::Cancelled));
+        keep(child.discard(None, Ended::Cancelled));
     }
     keep(contain(|| body.set(None)));
     for unit in core.remove_all(&[Kind::Service, Kind::Deferred]) {
-        keep(unit.discard(Ended::Cancelled));
+        keep(unit.discard(None, Ended::Cancelled));
     }
     for unit in deferred.into_iter().rev() {
-        keep(unit.discard(Ended::Cancelled));
+        keep(unit.discard(None, Ended::Cancelled));
     }
     first
 }

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::header::Kind;
-use super::rule::Settled;
-use super::{Child, ChildId, LocalChild, LocalScope, Refusal, Rejected, Scope};
+use super::rule::Hooks;
+use super::{Child, LocalChild, LocalScope, Refusal, Rejected, Scope};
 
 macro_rules! room {
     ($(#[$doc:meta])* $Room:ident, $Scope:ident, $Child:ident, [$($Send:tt)*] [$($Sync:tt)*]) => {
@@ -26,7 +26,7 @@ macro_rules! room {
                 future: Option<F>,
                 ticket: Option<u64>,
                 location: &'static Location<'static>,
-                settle: fn(&R, ChildId, F::Output) -> Settled<V>,
+                hooks: Hooks<R, F::Output, V>,
             }
 
             impl<'env, R, F, V> PinnedDrop for $Room<'env, R, F, V>
@@ -47,9 +47,9 @@ macro_rules! room {
                 scope: $Scope<'env, R>,
                 future: F,
                 location: &'static Location<'static>,
-                settle: fn(&R, ChildId, F::Output) -> Settled<V>,
+                hooks: Hooks<R, F::Output, V>,
             ) -> Self {
-                Self { scope, future: Some(future), ticket: None, location, settle }
+                Self { scope, future: Some(future), ticket: None, location, hooks }
             }
         }
 
@@ -67,7 +67,7 @@ macro_rules! room {
                 loop {
                     let future = this.future.take().expect("polled after it was ready");
                     let (at, kind) = (*this.location, Kind::Child);
-                    match this.scope.insert_at(at, kind, None, *this.ticket, future, *this.settle) {
+                    match this.scope.insert_at(at, kind, None, *this.ticket, future, *this.hooks) {
                         Ok(child) => {
                             *this.ticket = None;
                             return Poll::Ready(Ok(child));

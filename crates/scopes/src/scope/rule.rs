@@ -1,10 +1,13 @@
-//! [`Rule`]: what a child's output means for its scope: [`AnyOutput`], [`FirstError`].
+//! [`Rule`]: what a child's output means for its scope: [`AnyOutput`], [`FirstError`], and
+//! [`Gather`](crate::joiners::Gather).
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-/// What an output of type `O` means for a scope. Implemented by the two sorts of scope, [`AnyOutput`] and
-/// [`FirstError`]; not to be implemented elsewhere.
+use super::Ended;
+
+/// What an output of type `O` means for a scope. Implemented by the sorts of scope, [`AnyOutput`],
+/// [`FirstError`] and [`Gather`](crate::joiners::Gather); not to be implemented elsewhere.
 ///
 /// # Examples
 /// ```
@@ -25,7 +28,71 @@ pub trait Rule<O>: sealed::Sealed + Sized {
 
     #[doc(hidden)]
     fn settle(&self, id: ChildId, output: O) -> Settled<Self::Value>;
+
+    /// The child ended without an output: it was cancelled, or it panicked.
+    #[doc(hidden)]
+    fn unsettled(&self, _: ChildId, _: Ended) {}
+
+    /// What a service's output means.
+    #[doc(hidden)]
+    fn settle_service(&self, id: ChildId, output: O) -> Settled<Self::Value> {
+        self.settle(id, output)
+    }
 }
+
+/// What a child tells the rule of its scope. It knows the types of the child, so that nobody else has to.
+pub(crate) struct Hooks<R, O, V> {
+    /// It is about to exist. Called under a lock.
+    pub(crate) spawned: Option<fn(&R, ChildId)>,
+    /// It has an output, or an end without one.
+    pub(crate) ended: fn(&R, ChildId, Result<O, Ended>) -> Settled<V>,
+}
+
+impl<R, O, V> Hooks<R, O, V> {
+    /// Of an ordinary child.
+    pub(crate) fn child() -> Self
+    where
+        R: Rule<O, Value = V>,
+    {
+        Self {
+            spawned: if R::HEARS_OF_SPAWNS { Some(R::spawned) } else { None },
+            ended: |rule, id, end| match end {
+                Ok(output) => rule.settle(id, output),
+                Err(why) => {
+                    rule.unsettled(id, why);
+                    Settled { value: None, failed: false }
+                }
+            },
+        }
+    }
+
+    /// Of a service.
+    pub(crate) fn service() -> Self
+    where
+        R: Rule<O, Value = V>,
+    {
+        let ended = |rule: &R, id, end| match end {
+            Ok(output) => rule.settle_service(id, output),
+            Err(_) => Settled { value: None, failed: false },
+        };
+        Self { spawned: None, ended }
+    }
+}
+
+impl<R, O> Hooks<R, O, O> {
+    /// Of a child that the rule hears nothing of.
+    pub(crate) fn isolated() -> Self {
+        Self { spawned: None, ended: |_, _, end| Settled { value: end.ok(), failed: false } }
+    }
+}
+
+impl<R, O, V> Clone for Hooks<R, O, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R, O, V> Copy for Hooks<R, O, V> {}
 
 /// The number of a child in its scope, in the order of spawning; the body is number zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,7 +125,19 @@ pub struct Settled<V> {
 
 pub(crate) mod sealed {
     #[allow(unnameable_types, reason = "that is what seals it")]
-    pub trait Sealed {}
+    pub trait Sealed {
+        /// Whether [`spawned`](Self::spawned) does anything.
+        #[doc(hidden)]
+        const HEARS_OF_SPAWNS: bool = false;
+
+        /// A child is about to exist. Called under a lock, so it runs no user code.
+        #[doc(hidden)]
+        fn spawned(&self, _: super::ChildId) {}
+
+        /// The scope takes no more children, because [`close`](crate::Scope::close) was called.
+        #[doc(hidden)]
+        fn closed(&self) {}
+    }
 }
 
 /// The rule of [`scope`](super::scope): children have any output, and none of it stops the scope.

@@ -41,6 +41,7 @@ const SCOPE_DROPPED: u8 = 5;
 const SHUTDOWN: u8 = 6;
 /// The reason is under the lock.
 const OTHER: u8 = 7;
+const NOT_NEEDED: u8 = 8;
 
 /// In this order, so that the state shares a cache line with the count of the [`Arc`]: cancelling a leaf
 /// touches these two.
@@ -204,6 +205,7 @@ impl Node {
             IDLE | OCCUPIED => return None,
             DEADLINE => Reason::Deadline,
             SIBLING_FAILED => Reason::SiblingFailed,
+            NOT_NEEDED => Reason::NotNeeded,
             SCOPE_DROPPED => Reason::ScopeDropped,
             SHUTDOWN => Reason::Shutdown,
             OTHER => match &*lock(&self.locked) {
@@ -565,6 +567,7 @@ fn kind(why: &Reason) -> u8 {
         Reason::Requested => CANCELLED,
         Reason::Deadline => DEADLINE,
         Reason::SiblingFailed => SIBLING_FAILED,
+        Reason::NotNeeded => NOT_NEEDED,
         Reason::ScopeDropped => SCOPE_DROPPED,
         Reason::Shutdown => SHUTDOWN,
         Reason::Other(_) => OTHER,
