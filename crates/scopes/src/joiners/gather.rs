@@ -420,3 +420,6 @@ macro_rules! gathers {
 
 gathers!(Scope, gather, [Send+]);
 gathers!(LocalScope, gather_local, []);
+
+#[cfg(test)]
+mod tests;

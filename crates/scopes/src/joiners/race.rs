@@ -58,7 +58,7 @@ impl<O> fmt::Debug for Race<O> {
 }
 
 /// The error of a [`race`] in which no child had an output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NoOutput;
 

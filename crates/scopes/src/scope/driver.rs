@@ -324,6 +324,11 @@ impl<P: ?Sized, T> State<P, T> {
         if unit.header().unqueue() {
             self.discard(core, &unit);
             core.remove(key);
+            if core.token.is_cancelled() {
+                // The rule may have stopped the scope for it, and then nobody else has a turn.
+                let reason = core.token.reason().unwrap_or(Reason::Requested);
+                self.stop(core, body, Cause::Cancelled(reason));
+            }
             return;
         }
         let step = unit.poll(&core.rule);
