@@ -27,6 +27,31 @@ fn the_stuck_and_the_leaked_are_named() {
 }
 
 #[test]
+fn what_is_there_at_the_deadline_is_a_table() {
+    let table = "\
+service   answer
+search    42 hits
+prices    129 offers
+stock     failed: connection refused
+reviews   timed out
+adverts   cancelled
+cut short by the deadline
+";
+    for runtime in ["sim", "smol", "tokio"] {
+        let mut gather = Command::new(env!("CARGO_BIN_EXE_gather"));
+        assert_eq!(
+            {
+                gather.args(["--runtime", runtime]);
+                output(gather)
+            },
+            table,
+            "on {runtime}"
+        );
+    }
+    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_gather"))), table);
+}
+
+#[test]
 fn every_program_runs() {
     for program in [
         env!("CARGO_BIN_EXE_bevy_pool"),
