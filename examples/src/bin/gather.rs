@@ -9,7 +9,7 @@ use std::time::Duration;
 use weirs_runtime::{Clock, block_on};
 use weirs_scopes::joiners::{Outcome, all_settled, until_deadline};
 use weirs_scopes::{Scope, ScopeError};
-use weirs_testing::sim::Explore;
+use weirs_testing::sim::{Explore, Schedule};
 
 struct Service {
     name: &'static str,
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some("tokio") => {
             println!("{}", tokio::runtime::Builder::new_current_thread().build()?.block_on(page)?)
         }
-        Some("sim") => Explore::new().seeds(0..1).run(|runtime| async move {
+        Some("sim") => Explore::new().seeds(0..1).schedules([Schedule::Fifo]).run(|runtime| async move {
             println!("{}", self::page(runtime.clock().clone()).await.unwrap());
         }),
         Some(other) => return Err(format!("no runtime is called {other:?}").into()),

@@ -9,8 +9,9 @@ use crate::{ChildId, Reason};
 
 /// The first `n` values, in the order in which they came; the rest is cancelled.
 ///
-/// It fails when all children have ended and there are fewer. After [`close`](crate::Scope::close) it fails as
-/// soon as the children that are left are too few. Use [`quorum`] when it is known how many will be spawned.
+/// It fails when all children have ended and there are fewer. After [`close`](crate::Scope::close) it fails
+/// as soon as the children that are left are too few. Use [`quorum`] when it is known how many will be
+/// spawned.
 ///
 /// # Examples
 /// ```
@@ -41,8 +42,8 @@ pub fn first_n<T, E>(n: NonZeroUsize) -> FirstN<T, E> {
 
 /// The first `n` values of `of` children; the rest is cancelled.
 ///
-/// It fails, and cancels the rest, as soon as so many failed or were cancelled that `n` of `of` cannot succeed
-/// any more, whether or not all `of` were spawned. Otherwise like [`first_n`].
+/// It fails, and cancels the rest, as soon as so many failed or were cancelled that `n` of `of` cannot
+/// succeed any more, whether or not all `of` were spawned. Otherwise like [`first_n`].
 ///
 /// # Errors
 /// `n` is more than `of`.

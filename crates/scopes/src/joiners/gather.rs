@@ -1,8 +1,8 @@
 //! [`Gather`]: the rule of a scope with a joiner, and the ways to run such a scope.
 //!
-//! Ends come from any thread, and the joiner is called by one at a time: whoever finds it idle takes it out of
-//! the lock, and tells it all that is queued. Whoever finds it busy leaves the news in the queue. So the queue
-//! holds what happens while one method of the joiner runs.
+//! Ends come from any thread, and the joiner is called by one at a time: whoever finds it idle takes it out
+//! of the lock, and tells it all that is queued. Whoever finds it busy leaves the news in the queue, and goes
+//! on. So the queue holds what happens while the joiner is told something.
 
 use std::collections::VecDeque;
 use std::fmt;

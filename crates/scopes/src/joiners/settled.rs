@@ -7,9 +7,8 @@ use super::all::in_order;
 use super::{Cause, Flow, Joiner, Outcome};
 use crate::ChildId;
 
-/// What became of every child, in the order of spawning. Neither errors nor cancelled children stop the scope.
-///
-/// A panic does, as always.
+/// What became of every child, in the order of spawning. Neither errors nor cancelled children stop the
+/// scope. A panic does, as always.
 ///
 /// # Examples
 /// ```

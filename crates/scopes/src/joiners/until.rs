@@ -6,8 +6,8 @@ use std::fmt;
 use super::{Cause, Flow, Joiner, Outcome};
 use crate::{ChildId, Reason};
 
-/// Every outcome, in the order in which they came, up to and with the first for which `enough` holds; the rest
-/// is cancelled.
+/// Every outcome, in the order in which they came, up to and with the first for which `enough` holds; the
+/// rest is cancelled.
 ///
 /// If it never holds, these are the outcomes of all children.
 ///

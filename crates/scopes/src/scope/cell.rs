@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::Ended;
 use super::header::{Header, Owner};
-use super::rule::{ChildId, Settled};
+use super::rule::{OnEnd, Settled};
 use crate::panics::{contain, forget_panic};
 use weirs_runtime::PanicPayload;
 
@@ -46,7 +46,7 @@ pub(crate) enum Step {
 /// A future, and then its result.
 pub(crate) struct Cell<F: Future, R, V> {
     header: Arc<Header>,
-    ended: fn(&R, ChildId, Result<F::Output, Ended>) -> Settled<V>,
+    ended: OnEnd<R, F::Output, V>,
     stage: Mutex<Stage<F, V>>,
 }
 
@@ -57,11 +57,7 @@ enum Stage<F, V> {
 }
 
 impl<F: Future, R, V> Cell<F, R, V> {
-    pub(crate) fn new(
-        future: F,
-        header: Header,
-        ended: fn(&R, ChildId, Result<F::Output, Ended>) -> Settled<V>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(future: F, header: Header, ended: OnEnd<R, F::Output, V>) -> Arc<Self> {
         let stage = Mutex::new(Stage::Future(Box::pin(future)));
         Arc::new(Self { header: Arc::new(header), ended, stage })
     }

@@ -44,9 +44,12 @@ pub trait Rule<O>: sealed::Sealed + Sized {
 pub(crate) struct Hooks<R, O, V> {
     /// It is about to exist. Called under a lock.
     pub(crate) spawned: Option<fn(&R, ChildId)>,
-    /// It has an output, or an end without one.
-    pub(crate) ended: fn(&R, ChildId, Result<O, Ended>) -> Settled<V>,
+    /// It ended.
+    pub(crate) ended: OnEnd<R, O, V>,
 }
+
+/// Tells the rule of an output, or of an end without one.
+pub(crate) type OnEnd<R, O, V> = fn(&R, ChildId, Result<O, Ended>) -> Settled<V>;
 
 impl<R, O, V> Hooks<R, O, V> {
     /// Of an ordinary child.

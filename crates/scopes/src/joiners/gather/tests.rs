@@ -112,7 +112,7 @@ fn the_end_waits_for_a_joiner_that_is_being_told_something() {
     let ((begun, has_begun), (go_on, goes_on)) = (channel(), channel());
     let gather = Gather::new(Slow { begun, go_on: goes_on, told: 0 }, CancelToken::new());
     thread::scope(|threads| {
-        threads.spawn(|| drop(gather.settle(ChildId::new(1), 1)));
+        threads.spawn(|| gather.settle(ChildId::new(1), 1).failed);
         has_begun.recv().unwrap();
         // It does not wait for the joiner, which is told by the other thread.
         let _ = gather.settle(ChildId::new(2), 2);
@@ -129,12 +129,12 @@ fn a_scope_that_is_dropped_leaves_a_busy_joiner_to_its_thread() {
     let ((begun, has_begun), (go_on, goes_on)) = (channel(), channel());
     let gather = Gather::new(Slow { begun, go_on: goes_on, told: 0 }, CancelToken::new());
     thread::scope(|threads| {
-        let teller = threads.spawn(|| drop(gather.settle(ChildId::new(1), 1)));
+        let teller = threads.spawn(|| gather.settle(ChildId::new(1), 1).failed);
         has_begun.recv().unwrap();
         let _ = gather.settle(ChildId::new(2), 2);
         gather.clear();
         go_on.send(()).unwrap();
-        teller.join().unwrap();
+        assert!(!teller.join().unwrap());
         assert!(go_on.send(()).is_err(), "the joiner is gone, with its end of the channel");
     });
     assert!(!gather.settle(ChildId::new(3), 3).failed, "it hears of nothing any more");
