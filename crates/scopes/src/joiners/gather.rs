@@ -62,6 +62,14 @@ enum Verdict {
     Over,
 }
 
+/// What is left in the inbox at the end.
+struct Taken<J> {
+    joiner: Option<J>,
+    verdict: Option<Verdict>,
+    cancelled: Option<Reason>,
+    panic: Option<PanicPayload>,
+}
+
 /// How a scope ended, as far as a joiner cares.
 pub(crate) enum ScopeEnd {
     /// All have ended, or were stopped by the joiner.
@@ -218,20 +226,29 @@ impl<J: Joiner<O>, O> Gather<J, O> {
         self.token.reason().unwrap_or(Reason::Requested)
     }
 
-    /// When the joiner knows all there is to know.
-    fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let waker = cx.waker().clone();
-        let mut inbox = self.lock();
-        if inbox.busy {
-            let before = inbox.finisher.replace(waker);
-            drop(inbox);
-            drop(before);
-            return Poll::Pending;
-        }
-        if inbox.verdict.is_none() {
+    /// Takes the joiner away when it is idle and knows all there is to know.
+    fn poll_taken(&self, cx: &mut Context<'_>) -> Poll<Taken<J>> {
+        loop {
+            let waker = cx.waker().clone();
+            let mut inbox = self.lock();
+            if inbox.busy {
+                let before = inbox.finisher.replace(waker);
+                drop(inbox);
+                drop(before);
+                return Poll::Pending;
+            }
+            if inbox.verdict.is_some() || inbox.news.is_empty() {
+                let taken = Taken {
+                    joiner: inbox.joiner.take(),
+                    verdict: inbox.verdict.replace(Verdict::Over),
+                    cancelled: inbox.cancelled.take(),
+                    panic: inbox.panic.take(),
+                };
+                drop(inbox);
+                return Poll::Ready(taken);
+            }
             self.tell_all(inbox);
         }
-        Poll::Ready(())
     }
 
     /// The result, when all children have ended.
@@ -240,8 +257,7 @@ impl<J: Joiner<O>, O> Gather<J, O> {
         end: ScopeEnd,
         policy: PanicPolicy,
     ) -> Result<J::Out, ScopeError<J::Error>> {
-        poll_fn(|cx| self.poll_idle(cx)).await;
-        let panic = self.lock().panic.take();
+        let Taken { joiner, verdict, cancelled, panic } = poll_fn(|cx| self.poll_taken(cx)).await;
         let (end, panic) = match end {
             ScopeEnd::Panicked(payload) => {
                 forget_panic(panic.map_or(Ok(()), Err));
@@ -251,12 +267,9 @@ impl<J: Joiner<O>, O> Gather<J, O> {
             ScopeEnd::Ended => (None, panic),
         };
         if let Some(payload) = panic {
+            forget_panic(contain(|| drop(joiner)));
             return panicked(payload, policy);
         }
-        let (joiner, verdict, cancelled) = {
-            let mut inbox = self.lock();
-            (inbox.joiner.take(), inbox.verdict.replace(Verdict::Over), inbox.cancelled.take())
-        };
         let Some(mut joiner) = joiner else { unreachable!("only the end takes the joiner away") };
         let made = contain(move || {
             let cause = match (verdict, cancelled, end) {
