@@ -9,7 +9,7 @@ use std::time::Duration;
 use weirs_runtime::{Clock, block_on};
 use weirs_scopes::joiners::{Outcome, all_settled, until_deadline};
 use weirs_scopes::{Scope, ScopeError};
-use weirs_testing::sim::{Explore, Schedule};
+use weirs_testing::sim::Explore;
 
 struct Service {
     name: &'static str,
@@ -36,12 +36,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some("tokio") => {
             println!("{}", tokio::runtime::Builder::new_current_thread().build()?.block_on(page)?)
         }
-        Some("sim") => Explore::new().seeds(0..1).schedules([Schedule::Fifo]).run(|runtime| async move {
-            println!("{}", self::page(runtime.clock().clone()).await.unwrap());
-        }),
+        Some("sim") => println!("{}", simulated()?),
         Some(other) => return Err(format!("no runtime is called {other:?}").into()),
     }
     Ok(())
+}
+
+/// The simulator runs a seed twice, to see whether it does the same; so the page is printed afterwards.
+fn simulated() -> Result<String, async_channel::TryRecvError> {
+    let (pages, printed) = async_channel::unbounded();
+    Explore::new().seeds(0..1).run(|runtime| {
+        let pages = pages.clone();
+        async move { drop(pages.try_send(page(runtime.clock().clone()).await.unwrap())) }
+    });
+    printed.try_recv()
 }
 
 async fn page(clock: Clock) -> Result<String, ScopeError> {
