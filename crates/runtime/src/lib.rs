@@ -30,7 +30,7 @@ pub use sleep::Sleep;
 pub use task::{AbortHandle, Cancelled, JoinError, LocalCancelled, LocalTask, PanicPayload, Task};
 pub use timeout::{Elapsed, Timeout};
 pub use watch::{Ending, Spawned, TaskId, TaskKind, Verdict, Watch};
-pub use watched::{TaskInfo, TaskState, Watched};
+pub use watched::{Idle, TaskInfo, TaskState, Watched};
 
 /// Runs a future on this thread until it is ready: for `main`, tests and examples.
 ///

@@ -1,11 +1,16 @@
 //! [`Watched`]: the list of a runtime's live tasks.
 
+mod idle;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use idle::Idle;
+
+use self::idle::Waiting;
 use crate::sync::{Mutex, lock};
 use crate::watch::{Ending, Spawned, TaskId, TaskKind, Verdict, Watch};
 use crate::{Clock, Instant};
@@ -38,7 +43,7 @@ pub struct Watched(Arc<Registry>);
 
 impl Watched {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self(Arc::new(Registry { clock, tasks: Mutex::default() }))
+        Self(Arc::new(Registry { clock, state: Mutex::default() }))
     }
 
     pub(crate) fn watch(&self) -> Arc<dyn Watch> {
@@ -48,18 +53,43 @@ impl Watched {
     /// The live tasks, in the order in which they were spawned.
     pub fn tasks(&self) -> Vec<TaskInfo> {
         let now = self.0.clock.now();
-        let tasks = lock(&self.0.tasks);
-        tasks.iter().map(|(id, live)| live.info(*id, now)).collect()
+        let state = lock(&self.0.state);
+        state.tasks.iter().map(|(id, live)| live.info(*id, now)).collect()
     }
 
     /// How many tasks are live.
     pub fn len(&self) -> usize {
-        lock(&self.0.tasks).len()
+        lock(&self.0.state).tasks.len()
     }
 
     /// Whether no task is live.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Waits until no task is live, but for the one that waits.
+    ///
+    /// # Waiting
+    /// The end of the last task wakes it; it sets no timer. If another task comes before this is polled, it
+    /// waits for that as well. A task that waits for itself to end would wait for ever, so the task that polls
+    /// this does not count.
+    ///
+    /// # Cancel safety
+    /// Dropping it only stops the waiting.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "smol")] {
+    /// use weirs_runtime::{Runtime, Smol, block_on};
+    ///
+    /// let (runtime, watched) = Runtime::from(Smol::global()).watched();
+    /// runtime.spawn(async { /* send the metrics */ }).detach();
+    /// block_on(watched.idle());
+    /// assert!(watched.is_empty());
+    /// # }
+    /// ```
+    pub fn idle(&self) -> Idle {
+        Idle::new(Arc::clone(&self.0))
     }
 }
 
@@ -132,7 +162,24 @@ impl fmt::Display for TaskInfo {
 
 struct Registry {
     clock: Clock,
-    tasks: Mutex<BTreeMap<TaskId, Live>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    tasks: BTreeMap<TaskId, Live>,
+    waiting: Waiting,
+}
+
+impl State {
+    /// Whether no task is live but for this one.
+    fn is_idle_but_for(&self, task: Option<TaskId>) -> bool {
+        match self.tasks.len() {
+            0 => true,
+            1 => task.is_some_and(|task| self.tasks.contains_key(&task)),
+            _ => false,
+        }
+    }
 }
 
 struct Live {
@@ -179,12 +226,12 @@ impl Watch for Registry {
             polls: 0,
             busy: Duration::ZERO,
         };
-        lock(&self.tasks).insert(task.id, live);
+        lock(&self.state).tasks.insert(task.id, live);
     }
 
     fn poll_begins(&self, id: TaskId) -> Verdict {
         let now = self.clock.now();
-        if let Some(live) = lock(&self.tasks).get_mut(&id) {
+        if let Some(live) = lock(&self.state).tasks.get_mut(&id) {
             live.polls += 1;
             live.poll_began = Some(now);
         }
@@ -193,7 +240,7 @@ impl Watch for Registry {
 
     fn poll_ends(&self, id: TaskId) {
         let now = self.clock.now();
-        if let Some(live) = lock(&self.tasks).get_mut(&id) {
+        if let Some(live) = lock(&self.state).tasks.get_mut(&id) {
             if let Some(began) = live.poll_began.take() {
                 live.busy += now - began;
             }
@@ -201,6 +248,13 @@ impl Watch for Registry {
     }
 
     fn ended(&self, id: TaskId, _: Ending) {
-        lock(&self.tasks).remove(&id);
+        let (ended, woken) = {
+            let mut state = lock(&self.state);
+            let ended = state.tasks.remove(&id);
+            let woken = if state.tasks.len() < 2 { state.take_woken() } else { Vec::new() };
+            (ended, woken)
+        };
+        drop(ended);
+        idle::wake_all(woken);
     }
 }

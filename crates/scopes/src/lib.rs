@@ -14,6 +14,7 @@ mod select;
 mod signals;
 mod sync;
 mod token;
+mod tracker;
 
 pub use join::{Join, JoinBranches, TryJoin, TryJoinBranches, join, try_join};
 pub use race::{Branches, OneOf2, OneOf3, OneOf4, OneOf5, OneOf6, OneOf7, OneOf8, Race, race, race_biased};
@@ -23,6 +24,7 @@ pub use select::{Select, SelectNext};
 #[cfg(all(unix, feature = "signals"))]
 pub use signals::{Escalation, EscalationStep, NextStep, Recv, Signal, Signals};
 pub use token::{CancelToken, DropGuard, Registration, Run, UntilCancelled, UntilCancelledOwned, WeakToken};
+pub use tracker::{Leaks, LiveKind, LiveTask, Tracker, WaitIdle};
 
 /// What the traits of `race` and `join` name, for the compiler's sake.
 #[doc(hidden)]

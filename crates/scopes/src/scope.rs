@@ -6,7 +6,7 @@ mod child;
 pub(crate) mod core;
 pub(crate) mod driver;
 mod ended;
-mod header;
+pub(crate) mod header;
 mod ready;
 mod room;
 pub(crate) mod rule;

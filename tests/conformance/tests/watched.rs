@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use weirs_conformance::{Held, HeldJobs, fail, until};
-use weirs_runtime::{Ending, Runtime, Spawned, TaskId, TaskKind, TaskState, Verdict, Watch, block_on};
+use weirs_runtime::{Ending, Idle, Runtime, Spawned, TaskId, TaskKind, TaskState, Verdict, Watch, block_on};
 use weirs_testing::{apply, runtime_test, sim_test, yields};
 
 #[apply(runtime_test)]
@@ -78,6 +78,46 @@ fn state_and_polls_follow_the_task() {
     held.run_once();
     assert_eq!(block_on(task).unwrap(), 2);
     assert!(watched.is_empty());
+}
+
+#[apply(runtime_test)]
+async fn idle_waits_for_the_last(runtime: Runtime) {
+    let (runtime, watched) = runtime.with_panic_hook(|_| {}).watched();
+    watched.idle().await;
+    runtime.spawn(yields(3)).detach();
+    runtime.spawn(async { fail("with nobody there") }).detach();
+    let inner = runtime.clone();
+    runtime.spawn(async move { inner.spawn(yields(5)).detach() }).detach();
+    watched.idle().await;
+    assert!(watched.is_empty());
+    // Whoever waits in a task of the list does not wait for itself.
+    let look = watched.clone();
+    let (itself, other) = (runtime.clone(), runtime.spawn(pending::<()>()));
+    let task = itself.spawn(async move {
+        look.idle().await;
+        look.len()
+    });
+    yields(3).await;
+    assert!(!task.is_finished());
+    drop(other);
+    assert_eq!(task.await.unwrap(), 1);
+}
+
+#[apply(runtime_test)]
+async fn idle_may_be_given_up_and_taken_up_again(runtime: Runtime) {
+    let (runtime, watched) = runtime.watched();
+    let task = runtime.spawn(pending::<()>());
+    let (mut one, mut other) = (watched.idle(), watched.idle());
+    let poll_once = async |idle: &mut Idle| futures_lite::future::poll_once(idle).await.is_some();
+    assert!(!poll_once(&mut one).await && !poll_once(&mut other).await);
+    drop(other);
+    drop(task);
+    one.await;
+    let task = runtime.spawn(pending::<()>());
+    let mut again = watched.idle();
+    assert!(!poll_once(&mut again).await);
+    let _ = task.cancel().await;
+    assert!(poll_once(&mut again).await);
 }
 
 #[apply(sim_test)]

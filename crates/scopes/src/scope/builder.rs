@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::panic::resume_unwind;
+use std::panic::{Location, resume_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use weirs_runtime::{Clock, Instant};
@@ -12,7 +13,7 @@ use super::core::Core;
 use super::driver::{Driver, End, Plan};
 use super::rule::Settled;
 use super::{AnyOutput, ChildId, FirstError, LocalScope, PanicPolicy, Rule, Scope, ScopeError};
-use crate::CancelToken;
+use crate::{CancelToken, Tracker};
 
 /// Makes a scope with a limit, a deadline, a time of grace or a name; from [`Scope::builder`].
 ///
@@ -56,6 +57,7 @@ pub struct ScopeBuilder {
     parent: Option<CancelToken>,
     panics: PanicPolicy,
     name: Option<Box<str>>,
+    tracker: Option<Tracker>,
 }
 
 impl ScopeBuilder {
@@ -108,17 +110,43 @@ impl ScopeBuilder {
         self
     }
 
-    pub(crate) fn core<P: ?Sized, R>(&self, rule: R) -> std::sync::Arc<Core<P, R>> {
+    /// Puts the scope on this tracker's list while it runs, with its children. A scope that is not tracked
+    /// pays nothing for it.
+    ///
+    /// # Examples
+    /// ```
+    /// use weirs_runtime::{Runtime, block_on};
+    /// use weirs_scopes::{Scope, Tracker};
+    ///
+    /// let tracker = Tracker::new(&Runtime::new(futures::executor::ThreadPool::new().unwrap()));
+    /// let scope = Scope::builder().named("requests").tracked(&tracker).run(async |s| {
+    ///     let child = s.spawn_named("first request", async { /* answer it */ });
+    ///     println!("{tracker}");
+    ///     assert_eq!(tracker.tasks()[1].name(), Some("first request"));
+    ///     child.await
+    /// });
+    /// block_on(scope).unwrap().unwrap();
+    /// assert!(tracker.is_empty());
+    /// ```
+    pub fn tracked(mut self, tracker: &Tracker) -> Self {
+        self.tracker = Some(tracker.clone());
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn core<P: ?Sized, R>(&self, rule: R) -> Arc<Core<P, R>> {
         self.core_with(|_| rule)
     }
 
     /// A core whose rule knows the token.
-    pub(crate) fn core_with<P: ?Sized, R>(
-        &self,
-        rule: impl FnOnce(&CancelToken) -> R,
-    ) -> std::sync::Arc<Core<P, R>> {
+    #[track_caller]
+    pub(crate) fn core_with<P: ?Sized, R>(&self, rule: impl FnOnce(&CancelToken) -> R) -> Arc<Core<P, R>> {
         let token = self.parent.as_ref().map_or_else(CancelToken::new, CancelToken::child);
-        Core::new(rule(&token), token, self.name.clone(), self.limit)
+        let mut core = Core::new(rule(&token), token, self.name.clone(), self.limit);
+        if let (Some(tracker), Some(core)) = (&self.tracker, Arc::get_mut(&mut core)) {
+            core.roster = Some(tracker.roster(self.name.as_deref(), Location::caller()));
+        }
+        core
     }
 
     pub(crate) fn panic_policy(&self) -> PanicPolicy {
@@ -202,7 +230,7 @@ macro_rules! runs {
                 let core = self.core(FirstError::default());
                 let start = |core| body($Scope::new(core));
                 let driver = Driver::new(core, self.plan(false), start, <FirstError<E>>::settle_body);
-                let core = std::sync::Arc::clone(driver.core());
+                let core = Arc::clone(driver.core());
                 async move { outcome(driver.await, policy, || core.rule.take()) }
             }
         }

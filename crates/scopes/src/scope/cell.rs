@@ -15,6 +15,9 @@ use weirs_runtime::PanicPayload;
 pub(crate) trait Unit<R> {
     fn header(&self) -> &Header;
 
+    /// The header, to keep: it borrows nothing.
+    fn shared_header(&self) -> Arc<Header>;
+
     /// Polls the future once. Only the scope calls this, and not after the end.
     fn poll(self: Arc<Self>, rule: &R) -> Step;
 
@@ -87,6 +90,10 @@ impl<F: Future, R, V> Cell<F, R, V> {
 impl<F: Future, R, V> Unit<R> for Cell<F, R, V> {
     fn header(&self) -> &Header {
         &self.header
+    }
+
+    fn shared_header(&self) -> Arc<Header> {
+        Arc::clone(&self.header)
     }
 
     fn poll(self: Arc<Self>, rule: &R) -> Step {

@@ -13,6 +13,7 @@ use super::header::{Header, Kind};
 use super::ready::{Key, Ready};
 use super::slab::Slab;
 use super::{ChildId, Refusal};
+use crate::tracker::Roster;
 use crate::{CancelToken, Reason};
 
 /// Shared by a scope and its handles. `P` is a child of whatever future, [`Send`] or not.
@@ -21,6 +22,8 @@ pub(crate) struct Core<P: ?Sized, R> {
     pub(crate) rule: R,
     pub(crate) token: CancelToken,
     pub(crate) name: Option<Box<str>>,
+    /// For its tracker, if it has one.
+    pub(crate) roster: Option<Arc<Roster>>,
     limit: Option<NonZeroUsize>,
     /// It was cancelled by its own handle.
     cancelled_from_within: AtomicBool,
@@ -61,6 +64,7 @@ impl<P: ?Sized, R> Core<P, R> {
             rule,
             token,
             name,
+            roster: None,
             limit,
             cancelled_from_within: AtomicBool::new(false),
             state: Mutex::new(state),
@@ -226,7 +230,7 @@ impl<P: ?Sized + Unit<R>, R> Core<P, R> {
         seed: S,
         make: impl FnOnce(S, ChildId) -> (Arc<P>, C),
     ) -> Result<C, (S, Refusal)> {
-        let (key, child) = {
+        let (key, child, header) = {
             let mut state = self.lock();
             if let Err(why) = self.admits_in(&state, kind, ticket) {
                 drop(state);
@@ -246,9 +250,11 @@ impl<P: ?Sized + Unit<R>, R> Core<P, R> {
                 state.waiting.pop_front();
             }
             unit.header().place(key, id);
+            let header = self.roster.as_ref().map(|_| unit.shared_header());
             state.units.insert(unit);
-            (key, child)
+            (key, child, header)
         };
+        self.note(header);
         self.ready.push(key);
         if ticket.is_some() {
             self.wake_first_waiting();
@@ -256,8 +262,16 @@ impl<P: ?Sized + Unit<R>, R> Core<P, R> {
         Ok(child)
     }
 
+    /// Tells the tracker. Not under the lock: clocks and wakers are foreign.
+    fn note(&self, header: Option<Arc<Header>>) {
+        if let (Some(roster), Some(header)) = (&self.roster, header) {
+            roster.note(header);
+        }
+    }
+
     /// Lets a deferred child run.
     pub(crate) fn start_deferred(&self, unit: Arc<P>) -> Key {
+        let header = self.roster.as_ref().map(|_| unit.shared_header());
         let key = {
             let mut state = self.lock();
             let (key, id) = state.units.next_key();
@@ -265,6 +279,7 @@ impl<P: ?Sized + Unit<R>, R> Core<P, R> {
             state.units.insert(unit);
             key
         };
+        self.note(header);
         self.ready.push(key);
         key
     }

@@ -18,6 +18,7 @@ use super::header::{Header, Kind};
 use super::ready::Key;
 use super::rule::{ChildId, Settled};
 use crate::panics::{contain, forget_panic};
+use crate::tracker::Enrolled;
 use crate::{Reason, Registration};
 
 /// How many polls of children a turn makes before others of the task's executor have theirs.
@@ -96,6 +97,7 @@ struct State<P: ?Sized, T> {
     over: bool,
     deferred: Option<Key>,
     token: Option<Registration>,
+    tracked: Option<Enrolled>,
     parked: Option<Waker>,
     /// The woken, and how many of them had their turn.
     woken: Vec<Key>,
@@ -129,6 +131,7 @@ where
             over: false,
             deferred: None,
             token: None,
+            tracked: None,
             parked: None,
             woken: Vec::new(),
             turned: 0,
@@ -147,6 +150,7 @@ where
             return;
         };
         let state = this.state;
+        state.tracked = this.core.roster.as_ref().map(|roster| roster.enroll());
         let ready = Arc::clone(&this.core.ready);
         state.token = Some(this.core.token.on_cancel(move |_| ready.push(Key::CONTROL)));
         if let Some(deadline) = state.plan.deadline {
