@@ -10,6 +10,7 @@ mod race;
 mod reason;
 mod scope;
 mod select;
+mod shutdown;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
 mod sync;
@@ -21,6 +22,7 @@ pub use race::{Branches, OneOf2, OneOf3, OneOf4, OneOf5, OneOf6, OneOf7, OneOf8,
 pub use reason::{Cancelled, Reason};
 pub use scope::*;
 pub use select::{Select, SelectNext};
+pub use shutdown::*;
 #[cfg(all(unix, feature = "signals"))]
 pub use signals::{Escalation, EscalationStep, NextStep, Recv, Signal, Signals};
 pub use token::{CancelToken, DropGuard, Registration, Run, UntilCancelled, UntilCancelledOwned, WeakToken};

@@ -1,19 +1,15 @@
 //! Real signals to real processes: this program starts itself and signals that.
 #![cfg(all(unix, feature = "signals"))]
 
-use std::io::{BufRead, BufReader};
+#[path = "common/process.rs"]
+mod process;
+
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
 
 use weirs_runtime::{Clock, block_on};
 use weirs_scopes::{EscalationStep, Signal, Signals, join};
 
-/// Names the story that the child plays.
-const STORY: &str = "WEIRS_SIGNALS_STORY";
-/// A child that says nothing for so long hangs.
-const LIMIT: Duration = Duration::from_secs(30);
+use process::{LIMIT, Process, STORY, say};
 
 #[test]
 fn signals_are_seen_by_all_who_listen() {
@@ -149,71 +145,6 @@ async fn stuck() {
 /// Blocks the thread for as long as the parent lives: it holds the other end of standard input.
 fn wait_for_the_end() {
     let _ = std::io::stdin().read_line(&mut String::new());
-}
-
-/// Tells the parent. What libtest prints between is no such line.
-fn say(line: &str) {
-    eprintln!("child: {line}");
-}
-
-/// A child of this program, under a watchdog.
-struct Process {
-    child: Child,
-    lines: Receiver<String>,
-    _stdin: ChildStdin,
-}
-
-impl Process {
-    fn start(story: &str) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "child", "--nocapture"]).env(STORY, story);
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (sender, lines) = channel();
-        let (stdin, stderr) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
-        let read = move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if let Some(line) = line.strip_prefix("child: ") {
-                    let _ = sender.send(line.to_owned());
-                }
-            }
-        };
-        std::thread::Builder::new().spawn(read).unwrap();
-        Self { child, lines, _stdin: stdin }
-    }
-
-    fn expect(&mut self, line: &str) {
-        match self.lines.recv_timeout(LIMIT) {
-            Ok(said) => assert_eq!(said, line),
-            Err(error) => panic!("the child did not say {line:?}: {error}; {:?}", self.child.try_wait()),
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", signal.to_string().trim_start_matches("SIG"), &id])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    /// How it ended. Standard error is closed by then, so nothing more was said.
-    fn end(mut self) -> ExitStatus {
-        let more = self.lines.recv_timeout(LIMIT);
-        assert_eq!(more, Err(RecvTimeoutError::Disconnected));
-        self.child.wait().unwrap()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Of a child that has ended already there is nothing to kill.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// Here, in this process: a signal that nobody took is there for the next who asks.
