@@ -74,3 +74,104 @@ fn output(mut command: Command) -> String {
 fn report(output: &str) -> &str {
     output.split_once("at most 100 seeds:").expect("the simulator's part").1
 }
+
+#[test]
+fn cancelling_cascades() {
+    let told = output(Command::new(env!("CARGO_BIN_EXE_cascade")));
+    let expected = "request 0.0 has ended: the client hung up\n\
+        request 0.1 has ended: the session has expired\n\
+        the other session goes on: true\n\
+        request 1.0 has ended: the service is going down\n\
+        request 1.1 has ended: the service is going down\n";
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_scope_is_a_wait_group() {
+    let told = output(Command::new(env!("CARGO_BIN_EXE_wait_group")));
+    let expected = "all have ended: [5, 4, 5]\n\
+        the first error: the east gauge is broken\n\
+        both values: 3 metres\n";
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn done_is_a_channel_or_a_token() {
+    let told = output(Command::new(env!("CARGO_BIN_EXE_done_channel")));
+    let mut lines: Vec<&str> = told.lines().collect();
+    // In which order the workers stop is up to their timers.
+    lines[..3].sort_unstable();
+    lines[4..7].sort_unstable();
+    let channel = |worker| format!("channel: worker {worker} has stopped after some ticks: true");
+    let token = |worker| format!("token: worker {worker} has stopped: the shift is over");
+    let mut expected: Vec<String> = (1..=3).map(channel).collect();
+    expected.push("channel: all have stopped".into());
+    expected.extend((1..=3).map(token));
+    expected.push("token: all have stopped".into());
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_token_is_a_context_with_a_timeout() {
+    let told = output(Command::new(env!("CARGO_BIN_EXE_context_timeout")));
+    let expected = "the query is gone\n\
+        a quick database: one row\n\
+        the query is gone\n\
+        a slow database: the deadline has passed, and it was the deadline: true\n\
+        the request itself goes on: true\n";
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_thousand_borrowed_items_fan_out() {
+    let told = output(Command::new(env!("CARGO_BIN_EXE_fan_out")));
+    let expected = "all: Ok(()), 7890 characters, at most 8 at once\n\
+        one fails: a child of the scope failed: item 500 cannot be read; done before it: true\n";
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn what_was_forgotten_is_named() {
+    let told = output(Command::new(env!("CARGO_BIN_EXE_fire_and_forget")));
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].starts_with("detached: ") && lines[0].contains(" of 3 entries"), "{told}");
+    assert_eq!(lines[1], "tracked: 3 of 3 entries are written");
+    assert_eq!(lines[2], "1 still alive after 1s:");
+    assert!(
+        lines[4].starts_with("upload the metrics ") && lines[4].contains("fire_and_forget.rs:"),
+        "{told}"
+    );
+    assert_eq!(lines.len(), 5, "{told}");
+}
+
+/// The real process, with a real signal in the middle of a request.
+#[cfg(unix)]
+#[test]
+fn a_server_ends_in_order() {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpStream;
+    use std::process::Stdio;
+
+    let mut server =
+        Command::new(env!("CARGO_BIN_EXE_graceful")).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(server.stdout.take().expect("a pipe")).lines();
+    let mut next = || lines.next().expect("one more line").expect("text");
+    let address = next().strip_prefix("listening on ").expect("where it listens").to_owned();
+
+    let mut client = TcpStream::connect(&address).expect("a connection");
+    client.write_all(b"a question\n").expect("it is sent");
+    assert_eq!(next(), "asked: a question");
+    let kill = Command::new("kill").args(["-s", "TERM", &server.id().to_string()]).status();
+    assert!(kill.expect("it is sent").success());
+    assert_eq!(next(), "no more connections: SIGTERM");
+
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("an answer");
+    assert_eq!(answer, "A QUESTION\n", "what was begun is finished");
+    assert_eq!(next(), "the log is written");
+    let report: String = lines.map(|line| line.expect("text") + "\n").collect();
+    assert!(report.starts_with("shutdown (SIGTERM) in "), "{report}");
+    let connections = report.lines().find(|line| line.contains("connections")).expect("the group");
+    assert_eq!(connections.split_whitespace().collect::<Vec<_>>()[1..], ["1", "0", "0", "0", "0"]);
+    assert!(server.wait().expect("it ends").success());
+}

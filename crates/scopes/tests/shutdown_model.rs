@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use weirs_runtime::{Clock, Instant, Runtime};
-use weirs_scopes::{MemberEnd, OrderError, Shutdown, ShutdownGroup, Stage};
+use weirs_scopes::{MemberEnd, OrderError, Shutdown, ShutdownGroup, Stage, join};
 use weirs_testing::{apply, sim_test};
 
 /// What a task does, in nanoseconds.
@@ -116,7 +116,6 @@ impl Model<'_> {
         };
         let [lame_duck, drain, grace] = script.plan;
         model.pass(script.trigger, |_| false);
-        // What comes before the trigger forces nothing yet: it triggers.
         let triggered = model.now;
         if !model.forced {
             model.pass(triggered + lame_duck, |_| false);
@@ -144,7 +143,8 @@ impl Model<'_> {
             }
         }
         while !self.none_left() {
-            let rounds = (0..self.told.len()).filter(|group| self.lives(*group)).map(|group| self.level(group));
+            let rounds =
+                (0..self.told.len()).filter(|group| self.lives(*group)).map(|group| self.level(group));
             let rounds = rounds.max().unwrap() + 1;
             let till = self.now + (end - self.now) / rounds;
             self.pass(till, |model| model.of_round().is_empty());
@@ -319,13 +319,19 @@ async fn random_shutdowns_go_as_the_model_says(runtime: Runtime) {
         }
         let by_hand = {
             let (shutdown, clock, script) = (&shutdown, clock, &script);
-            async move {
-                clock.sleep_until(begun + Duration::from_nanos(script.trigger)).await;
+            let at = move |at| clock.sleep_until(begun + Duration::from_nanos(at));
+            let trigger = async move {
+                at(script.trigger).await;
                 shutdown.trigger("as drawn");
+            };
+            let force = async move {
                 if let Some(force) = script.force {
-                    clock.sleep_until(begun + Duration::from_nanos(force)).await;
+                    at(force).await;
                     shutdown.force();
                 }
+            };
+            async move {
+                join((trigger, force)).await;
                 pending::<()>().await;
             }
         };
@@ -352,7 +358,11 @@ async fn random_shutdowns_go_as_the_model_says(runtime: Runtime) {
         assert_eq!(stages, expected.stages, "{script:#?}\n{report}");
         for end in [MemberEnd::Finished, MemberEnd::Cancelled, MemberEnd::Dropped, MemberEnd::Panicked] {
             let tasks = expected.ends.iter();
-            let number = tasks.filter(|task| task.1 == end && task.0 >= script.trigger).count();
+            let number = tasks
+                .filter(|task| {
+                    task.1 == end && task.0 >= script.trigger.min(script.force.unwrap_or(u64::MAX))
+                })
+                .count();
             assert_eq!(report.count(end), number, "{end}\n{script:#?}\n{report}{expected:?}");
         }
     }
