@@ -71,8 +71,8 @@ impl Watched {
     ///
     /// # Waiting
     /// The end of the last task wakes it; it sets no timer. If another task comes before this is polled, it
-    /// waits for that as well. A task that waits for itself to end would wait for ever, so the task that polls
-    /// this does not count.
+    /// waits for that as well. A task that waits for itself to end would wait for ever, so the task that
+    /// polls this does not count.
     ///
     /// # Cancel safety
     /// Dropping it only stops the waiting.

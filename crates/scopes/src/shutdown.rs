@@ -35,16 +35,16 @@ use crate::{CancelToken, Reason};
 ///
 /// | stage | what happens | for at most |
 /// |---|---|---|
-/// | lame duck | [`is_ready`](Shutdown::is_ready) says no; work is still accepted, for those who have not heard | `lame_duck`, by default none |
-/// | drain | [`intake`](Shutdown::intake) is cancelled: no new work; what was begun goes on | `drain` |
-/// | cancel | [`token`](Shutdown::token) is cancelled with [`Reason::Shutdown`]: end now, in your own way | `grace` |
-/// | drop | the rest is dropped: at once, but for what is being polled, which ends with its poll | `drop` |
+/// | lame duck | [`is_ready`](Shutdown::is_ready) says no, but work is accepted | `lame_duck` (none) |
+/// | drain | [`intake`](Shutdown::intake) is cancelled: finish what was begun | `drain` |
+/// | cancel | [`token`](Shutdown::token) is cancelled: end now, in your own way | `grace` |
+/// | drop | the rest is dropped; what is being polled ends with its poll | `drop` |
 /// | cleanup | what was [deferred](Shutdown::defer) runs, the last deferred first | `cleanup` |
 ///
 /// A stage ends early when there is nothing left to wait for. The durations are set at the
-/// [builder](Shutdown::builder), or share out the total, which is 30 seconds unless set: as long as Kubernetes
-/// waits before it kills. [`force`](Shutdown::force), or a second signal, goes to the drop stage at once
-/// and skips the cleanup. With signals, a third ends the process, whatever its threads do.
+/// [builder](Shutdown::builder), or share out the total, which is 30 seconds unless set: as long as
+/// Kubernetes waits before it kills. [`force`](Shutdown::force), or a second signal, goes to the drop stage
+/// at once and skips the cleanup. With signals, a third ends the process, whatever its threads do.
 ///
 /// A group that stands [before](ShutdownGroup::before) another is told first in each stage, and the other not
 /// before the first is empty.
@@ -112,7 +112,8 @@ impl Shutdown {
     /// The group with this path; it is made if there is none.
     ///
     /// A path like `http/connections` names a group within the group `http`, which is made as well. What is
-    /// said of a group's order holds for all within it.
+    /// said of a group's order holds for all within it. A group stays for as long as the shutdown: make one for
+    /// each sort of task, not one for each request.
     ///
     /// # Panics
     /// When the path is empty, or a part of it is.
@@ -194,8 +195,8 @@ impl Shutdown {
     /// deferred is dropped without being run. The shutdown is over then.
     ///
     /// # Panics
-    /// When it was run before, this one or a clone. A panic of the main future triggers the shutdown and is in
-    /// the report.
+    /// When it was run before, this one or a clone. A panic of the main future triggers the shutdown and is
+    /// in the report.
     pub fn run<M>(&self, main: M) -> impl Future<Output = Report> + use<'_, M>
     where
         M: Future,

@@ -24,10 +24,10 @@ use roster::Rosters;
 
 /// Knows what was spawned through it and still lives, by name and place; finds leaks.
 ///
-/// Every task that is spawned through [`runtime`](Tracker::runtime), or a clone of it, is on the list from its
-/// spawning to its end, and so is every scope that was [built](crate::ScopeBuilder::tracked) with the tracker,
-/// with its children. What was spawned elsewhere is not: each tracker has a list of its own, so tests that run
-/// at the same time do not see each other's tasks.
+/// Every task that is spawned through [`runtime`](Tracker::runtime), or a clone of it, is on the list from
+/// its spawning to its end, and so is every scope that was [built](crate::ScopeBuilder::tracked) with the
+/// tracker, with its children. What was spawned elsewhere is not: each tracker has a list of its own, so
+/// tests that run at the same time do not see each other's tasks.
 ///
 /// A tracker keeps no task alive and cancels none. Clones share their list.
 ///
@@ -115,8 +115,8 @@ impl Tracker {
     /// Waits until nothing lives, but for the task that waits.
     ///
     /// # Waiting
-    /// The last that ends wakes it; there is no timer. What is spawned meanwhile is waited for as well. Within
-    /// a tracked scope it would wait for that scope, and so for itself.
+    /// The last that ends wakes it; there is no timer. What is spawned meanwhile is waited for as well.
+    /// Within a tracked scope it would wait for that scope, and so for itself.
     ///
     /// # Cancel safety
     /// Dropping it only stops the waiting.

@@ -42,9 +42,9 @@ impl Script {
         let time = || 1 + clock.random_below(10_000_000_000);
         let groups = 1 + clock.random_below(5) as usize;
         let mut above = vec![None; groups];
-        for at in 1..groups {
+        for (at, above) in above.iter_mut().enumerate().skip(1) {
             if clock.random_below(3) == 0 {
-                above[at] = Some(clock.random_below(at as u64) as usize);
+                *above = Some(clock.random_below(at as u64) as usize);
             }
         }
         let some_group = || clock.random_below(groups as u64) as usize;

@@ -9,8 +9,6 @@ use weirs_runtime::{Runtime, TaskState};
 use weirs_scopes::{CancelToken, LiveKind, LocalScope, Scope, Tracker, local_scope};
 use weirs_testing::{apply, cancel_at_every_poll, runtime_test, sim_test, yields};
 
-mod common;
-
 const SECOND: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(30);
 
@@ -207,7 +205,8 @@ async fn the_panic_names_the_leaks_and_the_asker(runtime: Runtime) {
     let forgotten = tracker.runtime().builder().name("forgotten").spawn(pending::<()>());
     let line = line!() + 1;
     let asked = tracker.assert_no_leaks(SECOND);
-    let text = common::message(AssertUnwindSafe(asked).catch_unwind().await.unwrap_err());
+    let payload = AssertUnwindSafe(asked).catch_unwind().await.unwrap_err();
+    let text = payload.downcast::<String>().unwrap();
     assert!(text.starts_with("1 still alive after 1s:\n"), "{text}");
     assert!(text.contains("forgotten "), "{text}");
     assert!(text.contains(&format!("asked at {}:{line}:", file!())), "{text}");

@@ -110,8 +110,8 @@ impl ShutdownBuilder {
     }
 
     /// These signals trigger the shutdown; the second forces it, and the third ends the process, even one
-    /// whose threads are all stuck. See [`Escalation`](crate::Escalation). They are listened for from now on, and no longer than
-    /// [`Shutdown::run`] runs: after that they do by default what they did before.
+    /// whose threads are all stuck. See [`Escalation`](crate::Escalation). They are listened for from now
+    /// on, and no longer than [`Shutdown::run`] runs: after that they do by default what they did before.
     ///
     /// # Examples
     /// ```no_run

@@ -71,9 +71,9 @@ impl ShutdownGroup {
 
     /// Spawns a task into the group. It runs by itself; what becomes of it at the shutdown is in the report.
     ///
-    /// A group takes tasks until it is cancelled. After that the future is dropped, and the answer is `false`;
-    /// [`try_spawn`](ShutdownGroup::try_spawn) gives it back. If the task panics, the runtime's panic hook
-    /// hears of it.
+    /// A group takes tasks until it is cancelled. After that the future is dropped, and the answer is
+    /// `false`; [`try_spawn`](ShutdownGroup::try_spawn) gives it back. If the task panics, the runtime's
+    /// panic hook hears of it.
     #[track_caller]
     pub fn spawn<F>(&self, name: impl Into<Cow<'static, str>>, future: F) -> bool
     where
@@ -111,8 +111,8 @@ impl ShutdownGroup {
         &self.intake
     }
 
-    /// Cancelled, with [`Reason::Shutdown`](crate::Reason::Shutdown), when the group's tasks have to end: when
-    /// the drain stage is over, and the groups before it are empty.
+    /// Cancelled, with [`Reason::Shutdown`](crate::Reason::Shutdown), when the group's tasks have to end:
+    /// when the drain stage is over, and the groups before it are empty.
     pub fn token(&self) -> &CancelToken {
         &self.token
     }

@@ -118,12 +118,13 @@ impl Inner {
     }
 
     pub(super) fn ended(&self, group: usize, id: u64, seen: Seen) {
-        let now = self.runtime.clock().now();
-        let essential = {
+        let (triggered, essential) = {
             let state = lock(&self.state);
-            let entry = state.groups[group].members.get(&id);
-            entry.filter(|entry| entry.essential && state.trigger.is_none()).map(|entry| entry.name.clone())
+            let entry = state.groups[group].members.get(&id).filter(|entry| entry.essential);
+            (state.trigger.is_some(), entry.map(|entry| entry.name.clone()))
         };
+        // It counts from the trigger on, and then the time of its end is of interest.
+        let now = (triggered || essential.is_some()).then(|| self.runtime.clock().now());
         if let Some(name) = essential {
             let how = match seen {
                 Seen::Finished => "has ended",

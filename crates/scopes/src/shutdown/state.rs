@@ -191,18 +191,18 @@ impl State {
         group: usize,
         id: u64,
         seen: Seen,
-        now: Instant,
+        now: Option<Instant>,
     ) -> Option<(Entry, Effects)> {
         let at = &mut self.groups[group];
         let entry = at.members.remove(&id)?;
-        if self.trigger.is_some() {
+        if let Some((triggered, _)) = self.trigger {
             let end = match seen {
                 Seen::Finished if at.cancelled.is_some() => MemberEnd::Cancelled,
                 Seen::Finished => MemberEnd::Finished,
                 Seen::Dropped => MemberEnd::Dropped,
                 Seen::Panicked => MemberEnd::Panicked,
             };
-            at.note(&entry, end, now);
+            at.note(&entry, end, now.unwrap_or(triggered));
         }
         self.present -= 1;
         let mut effects = Effects::default();
