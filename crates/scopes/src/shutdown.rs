@@ -112,8 +112,8 @@ impl Shutdown {
     /// The group with this path; it is made if there is none.
     ///
     /// A path like `http/connections` names a group within the group `http`, which is made as well. What is
-    /// said of a group's order holds for all within it. A group stays for as long as the shutdown: make one for
-    /// each sort of task, not one for each request.
+    /// said of a group's order holds for all within it. A group stays for as long as the shutdown: make one
+    /// for each sort of task, not one for each request.
     ///
     /// # Panics
     /// When the path is empty, or a part of it is.
