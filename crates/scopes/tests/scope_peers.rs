@@ -1,14 +1,16 @@
 //! What bit the users of other crates, each a named test.
 
+use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures::FutureExt;
 use weirs_runtime::{Runtime, block_on};
-use weirs_scopes::scope;
+use weirs_scopes::{Refusal, Scope, ScopeError, scope};
 use weirs_testing::{apply, runtime_test, yields};
 
 /// futures-rs#2387, Oxide RFD 609: the child that holds the lock is not polled while the body waits for it.
@@ -28,6 +30,107 @@ async fn futurelock_does_not_deadlock(_: Runtime) {
     })
     .await;
     assert_eq!(lock.into_inner(), 4);
+}
+
+/// The same trap in a fair lock that hands itself on, with as many children as places: `buffered(2)` hangs.
+#[apply(runtime_test)]
+async fn futurelock_of_a_buffered_stream_does_not_deadlock(_: Runtime) {
+    let lock = futures::lock::Mutex::new(0);
+    scope(async |s| {
+        let work = (0..6).map(|_| async {
+            let mut held = lock.lock().await;
+            yields(2).await;
+            *held += 1;
+        });
+        let mut buffered = s.stream(NonZeroUsize::new(2).unwrap(), work).ordered();
+        while let Some(result) = buffered.join_next().await {
+            result.unwrap();
+            *lock.lock().await += 1;
+        }
+    })
+    .await;
+    assert_eq!(lock.into_inner(), 12);
+}
+
+/// `while let Some(..) = unordered.next().await` with a lock in the loop's body: futures-rs#2387 again, for
+/// `FuturesUnordered` and futures-concurrency's `FutureGroup`.
+#[apply(runtime_test)]
+async fn futurelock_of_an_unordered_set_does_not_deadlock(_: Runtime) {
+    let lock = futures::lock::Mutex::new(0);
+    scope(async |s| {
+        let mut set = s.results(NonZeroUsize::new(8).unwrap());
+        for number in 0..6 {
+            let lock = &lock;
+            set.try_spawn(async move {
+                yields(number).await;
+                let mut held = lock.lock().await;
+                yields(2).await;
+                *held += 1;
+            })
+            .unwrap();
+        }
+        while let Some((_, result)) = set.join_next().await {
+            result.unwrap();
+            *lock.lock().await += 1;
+        }
+    })
+    .await;
+    assert_eq!(lock.into_inner(), 12);
+}
+
+/// conc#88: with a limit, children that wait for the cancelling deadlock whoever waits for room.
+#[apply(runtime_test)]
+async fn a_limit_and_children_that_wait_for_the_cancelling_do_not_deadlock(runtime: Runtime) {
+    let limit = NonZeroUsize::new(2).unwrap();
+    let builder = Scope::builder().limit(limit).clock(runtime.clock()).grace(Duration::from_secs(3600));
+    let result: Result<(), ScopeError<&str>> = builder
+        .try_run(async |s| {
+            let inner = s.clone();
+            s.spawn_service("fails", async {
+                yields(3).await;
+                Err::<(), _>("stop")
+            });
+            for _ in 0..10 {
+                let token = inner.token().clone();
+                let waits = async move {
+                    token.cancelled_owned().await;
+                    Ok::<_, &str>(())
+                };
+                if let Err(rejected) = s.spawn_when_free(waits).await {
+                    assert_eq!(rejected.why(), Refusal::Cancelled);
+                    return Ok(());
+                }
+            }
+            unreachable!("there is room for two");
+        })
+        .await;
+    assert_eq!(result.unwrap_err().failed(), Some("stop"));
+}
+
+/// futures-rs#2939, #2348, #2740: `buffer_unordered(0)` hangs. A limit of zero cannot be written here.
+#[test]
+fn a_limit_of_zero_cannot_be_written() {
+    fn _takes_only_this(limit: NonZeroUsize) {
+        drop(Scope::builder().limit(limit));
+        drop(scope(async move |s| drop((s.results::<()>(limit), s.stream(limit, [async {}])))));
+    }
+    assert_eq!(NonZeroUsize::new(0), None);
+}
+
+/// tokio-util's `JoinMap`, hickory#1818: what has finished piles up until it is reaped. Here a result that
+/// nobody has a handle for is dropped at once, and so is its child.
+#[apply(runtime_test)]
+async fn finished_children_do_not_pile_up(_: Runtime) {
+    let live = Arc::new(());
+    scope(async |s| {
+        for _ in 0..100 {
+            let value = Arc::clone(&live);
+            drop(s.spawn(async move { value }));
+        }
+        yields(4).await;
+        assert_eq!((s.live(), Arc::strong_count(&live)), (0, 1));
+    })
+    .await;
 }
 
 /// futures-concurrency's group polls the lowest index first: a sibling was polled 0 times in 1000.

@@ -1,4 +1,6 @@
-//! The rules of scopes, each a named test on every runtime.
+//! The fifteen rules of scopes, each a named test on every runtime, and what follows from them.
+//!
+//! Rule by rule: `cargo test -p weirs-scopes rule_07`. The tests without a number are corollaries.
 
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
@@ -9,10 +11,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use weirs_runtime::Runtime;
-use weirs_scopes::{
-    Ended, PanicPolicy, Reason, Refusal, Scope, ScopeError, local_scope, scope, try_local_scope, try_scope,
-};
-use weirs_testing::{ManualClock, apply, cancel_at_every_poll, runtime_test, sim_test, yields};
+use weirs_scopes::{Ended, Reason, Refusal, Scope, ScopeError, scope, try_scope};
+use weirs_testing::{ManualClock, apply, runtime_test, sim_test, yields};
 
 struct OnDrop<F: FnMut()>(F);
 
@@ -51,7 +51,7 @@ async fn a_scope_waits_for_all_children(_: Runtime) {
 }
 
 #[apply(runtime_test)]
-async fn children_may_spawn_until_none_is_left(_: Runtime) {
+async fn rule_01_children_may_spawn_until_none_is_left(_: Runtime) {
     fn grow<'env>(s: Scope<'env>, depth: usize, count: &'env AtomicUsize) {
         s.clone().spawn(async move {
             count.fetch_add(1, Ordering::Relaxed);
@@ -94,7 +94,7 @@ async fn a_cancelled_scope_gives_the_future_back(_: Runtime) {
 }
 
 #[apply(runtime_test)]
-async fn the_first_error_cancels_the_rest(_: Runtime) {
+async fn rule_02_the_first_cause_decides_and_cancels_the_rest(_: Runtime) {
     let dropped = AtomicBool::new(false);
     let result: Result<(), &str> = try_scope(async |s| {
         let guard = OnDrop(|| dropped.store(true, Ordering::Relaxed));
@@ -143,7 +143,7 @@ async fn a_body_that_fails_after_it_cancelled_gives_its_error(_: Runtime) {
 }
 
 #[apply(runtime_test)]
-async fn a_cancelled_child_is_no_failure(_: Runtime) {
+async fn rule_04_a_cancelled_child_is_no_failure(_: Runtime) {
     let result: Result<u8, &str> = try_scope(async |s| {
         let child = s.spawn(std::future::pending::<Result<(), &str>>());
         child.cancel();
@@ -155,7 +155,7 @@ async fn a_cancelled_child_is_no_failure(_: Runtime) {
 }
 
 #[apply(runtime_test)]
-async fn a_panic_goes_on_after_all_have_ended_and_beats_an_error(_: Runtime) {
+async fn rule_03_a_panic_goes_on_after_all_have_ended_and_beats_an_error(_: Runtime) {
     let dropped = AtomicBool::new(false);
     let caught = AssertUnwindSafe(try_scope(async |s| {
         let guard = OnDrop(|| dropped.store(true, Ordering::Relaxed));
@@ -177,21 +177,28 @@ async fn a_panic_goes_on_after_all_have_ended_and_beats_an_error(_: Runtime) {
     assert!(dropped.into_inner());
 }
 
+/// Whether one fails or two, and whoever is first: the type is the same, and one error is a list of one.
 #[apply(runtime_test)]
-async fn a_panic_may_become_an_error(_: Runtime) {
-    let result = Scope::builder()
-        .panics(PanicPolicy::AsError)
-        .run(async |s| {
-            s.spawn(async { panic!("as a value") });
-            std::future::pending::<()>().await;
+async fn rule_05_the_shape_of_errors_does_not_depend_on_time(_: Runtime) {
+    for failing in [1, 2] {
+        let plain: Result<(), usize> = try_scope(async |s| {
+            (0..failing).for_each(|number| drop(s.spawn(async move { Err::<(), _>(number) })));
+            Ok(())
         })
         .await;
-    let Err(ScopeError::Panicked(payload)) = result else { panic!("{result:?}") };
-    assert_eq!(payload.message(), "as a value");
+        assert_eq!(plain, Err(0));
+        let collects = Scope::builder().collect_errors(NonZeroUsize::MAX).keep_going();
+        let all = collects.try_run(async |s| {
+            (0..failing).for_each(|number| drop(s.spawn(async move { Err::<(), _>(number) })));
+            Ok(())
+        });
+        let Err(ScopeError::Failed(errors)) = all.await else { panic!("they failed") };
+        assert_eq!((errors.len(), errors.first()), (failing, &0));
+    }
 }
 
 #[apply(sim_test)]
-async fn grace_lets_children_end_by_themselves(runtime: Runtime) {
+async fn rule_06_grace_lets_children_end_by_themselves(runtime: Runtime) {
     let clock = runtime.clock();
     let ms = Duration::from_millis;
     let log = Mutex::new(Vec::new());
@@ -220,7 +227,24 @@ async fn grace_lets_children_end_by_themselves(runtime: Runtime) {
 }
 
 #[apply(runtime_test)]
-async fn the_last_spawned_is_dropped_first_and_services_last(_: Runtime) {
+async fn rule_06_the_token_fires_first_and_grace_ends_early_when_all_have_ended(runtime: Runtime) {
+    let polite = AtomicBool::new(false);
+    let builder = Scope::builder().clock(runtime.clock()).grace(Duration::from_secs(3600));
+    let result = builder.run(async |s| {
+        let token = s.token().clone();
+        s.spawn(async {
+            token.cancelled_owned().await;
+            polite.store(true, Ordering::Relaxed);
+        });
+        yields(1).await;
+        s.cancel(Reason::Requested);
+    });
+    result.await.unwrap();
+    assert!(polite.into_inner());
+}
+
+#[apply(runtime_test)]
+async fn rule_07_the_last_spawned_is_dropped_first_and_services_last(_: Runtime) {
     let log = Arc::new(Mutex::new(Vec::new()));
     let waits = |name: &'static str| {
         let log = Arc::clone(&log);
@@ -255,7 +279,35 @@ async fn the_last_spawned_is_dropped_first_and_services_last(_: Runtime) {
 }
 
 #[apply(runtime_test)]
-async fn what_was_deferred_last_runs_first_also_after_a_panic(_: Runtime) {
+async fn rule_08_a_shield_keeps_a_child_until_its_part_is_done(_: Runtime) {
+    let log = Mutex::new(Vec::new());
+    let result: Result<(), &str> = try_scope(async |s| {
+        let (inner, log) = (s.clone(), &log);
+        s.spawn(async move {
+            let commits = async {
+                yields(5).await;
+                log.lock().unwrap().push("committed");
+            };
+            inner.shield(Duration::from_secs(60), commits).await;
+            yields(1).await;
+            log.lock().unwrap().push("too far");
+            Ok(())
+        });
+        s.spawn(async move {
+            yields(5).await;
+            log.lock().unwrap().push("unshielded");
+            Ok(())
+        });
+        yields(2).await;
+        Err("stop")
+    })
+    .await;
+    assert_eq!(result, Err("stop"));
+    assert_eq!(*log.lock().unwrap(), ["committed"]);
+}
+
+#[apply(runtime_test)]
+async fn rule_09_what_was_deferred_last_runs_first_also_after_a_panic(_: Runtime) {
     let log = Mutex::new(Vec::new());
     let caught = AssertUnwindSafe(scope(async |s| {
         let log = &log;
@@ -274,7 +326,7 @@ async fn what_was_deferred_last_runs_first_also_after_a_panic(_: Runtime) {
 }
 
 #[apply(sim_test)]
-async fn what_is_ready_at_the_deadline_is_delivered(runtime: Runtime) {
+async fn rule_10_what_is_ready_at_the_deadline_is_delivered(runtime: Runtime) {
     let clock = runtime.clock();
     let at = clock.now() + Duration::from_millis(5);
     let value = Scope::builder()
@@ -305,7 +357,28 @@ async fn what_is_ready_at_the_deadline_is_delivered(runtime: Runtime) {
 }
 
 #[apply(runtime_test)]
-async fn services_end_with_the_last_child(_: Runtime) {
+async fn rule_10_a_deadline_in_the_past_cancels_before_the_body_begins(runtime: Runtime) {
+    let clock = runtime.clock();
+    let began = AtomicBool::new(false);
+    let late = Scope::builder()
+        .clock(clock)
+        .deadline(clock.now())
+        .run(async |_| began.store(true, Ordering::Relaxed));
+    assert!(late.await.unwrap_err().is_deadline());
+    assert!(!began.into_inner());
+    // The earlier of its own and the one above.
+    let token = weirs_scopes::CancelToken::with_clock(clock.clone());
+    let above = token.child_after(Duration::from_secs(10));
+    let builder = Scope::builder().under(&above).deadline(clock.now() + Duration::from_secs(20));
+    let result = builder.run(async |s| {
+        assert_eq!(s.deadline(), above.deadline());
+        assert!(s.remaining().unwrap() <= Duration::from_secs(10));
+    });
+    result.await.unwrap();
+}
+
+#[apply(runtime_test)]
+async fn rule_11_services_end_with_the_last_child(_: Runtime) {
     let ticks = AtomicUsize::new(0);
     scope(async |s| {
         s.spawn_service("ticker", async {
@@ -321,17 +394,7 @@ async fn services_end_with_the_last_child(_: Runtime) {
 }
 
 #[apply(runtime_test)]
-async fn a_service_that_fails_stops_the_scope(_: Runtime) {
-    let result: Result<(), &str> = try_scope(async |s| {
-        s.spawn_service("bad", async { Err::<(), _>("the service broke") });
-        std::future::pending().await
-    })
-    .await;
-    assert_eq!(result, Err("the service broke"));
-}
-
-#[apply(runtime_test)]
-async fn a_dropped_handle_changes_nothing(_: Runtime) {
+async fn rule_12_a_dropped_handle_changes_nothing(_: Runtime) {
     let done = AtomicBool::new(false);
     scope(async |s| {
         drop(s.spawn(async {
@@ -344,7 +407,7 @@ async fn a_dropped_handle_changes_nothing(_: Runtime) {
 }
 
 #[apply(runtime_test)]
-async fn at_most_as_many_as_the_limit_exist(_: Runtime) {
+async fn rule_13_at_most_as_many_as_the_limit_exist(_: Runtime) {
     let (existing, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let result = Scope::builder()
         .limit(NonZeroUsize::new(3).unwrap())
@@ -386,46 +449,35 @@ async fn whoever_waits_for_room_hears_of_the_cancelling(runtime: Runtime) {
 }
 
 #[apply(runtime_test)]
-async fn errors_of_an_isolated_child_are_its_own(_: Runtime) {
-    let result: Result<bool, String> = try_scope(async |s| {
-        let isolated = s.isolate(async { Err::<(), _>("mine") });
-        Ok(isolated.await == Ok(Err("mine")))
-    })
-    .await;
-    assert_eq!(result, Ok(true));
-}
-
-#[apply(runtime_test)]
-async fn a_scope_that_is_given_up_leaves_nothing_behind(_: Runtime) {
-    let live = AtomicUsize::new(0);
-    let polls = cancel_at_every_poll(
-        || {
-            scope(async |s| {
-                // More than one turn's budget, so that the scope has to be polled again and again.
-                for number in 0..60 {
-                    let live = &live;
-                    live.fetch_add(1, Ordering::Relaxed);
-                    let guard = OnDrop(move || {
-                        live.fetch_sub(1, Ordering::Relaxed);
-                    });
-                    let inner = s.clone();
-                    s.spawn(async move {
-                        let _guard = guard;
-                        yields(number % 5).await;
-                        inner.spawn(yields(2)).await.unwrap();
-                    });
-                }
+async fn rule_14_whoever_starts_a_child_may_wait_until_it_is_ready(_: Runtime) {
+    let gone = AtomicBool::new(false);
+    scope(async |s| {
+        let (port, child) = s
+            .spawn_ready(async |started| {
+                yields(2).await;
+                started.ready(8080);
                 yields(2).await;
             })
-        },
-        async |k| assert_eq!(live.load(Ordering::Relaxed), 0, "dropped after {k} polls"),
-    )
+            .await
+            .unwrap();
+        assert_eq!((port, child.is_finished()), (8080, false));
+        let early = s.spawn_ready(async |_: weirs_scopes::Started<()>| ()).await;
+        assert_eq!(early.unwrap_err(), Ended::NotReady);
+        // Until it is ready it is its caller's: given up with the waiting.
+        let guard = OnDrop(|| gone.store(true, Ordering::Relaxed));
+        let waits = s.spawn_ready(async move |_: weirs_scopes::Started<()>| {
+            let _guard = guard;
+            std::future::pending::<()>().await;
+        });
+        drop(waits);
+        yields(2).await;
+        assert!(gone.load(Ordering::Relaxed));
+    })
     .await;
-    assert!(polls >= 5, "{polls}");
 }
 
 #[apply(runtime_test)]
-async fn a_waiting_handle_may_be_given_up_and_taken_up(_: Runtime) {
+async fn rule_15_a_waiting_handle_may_be_given_up_and_taken_up(_: Runtime) {
     scope(async |s| {
         let mut child = s.spawn(async {
             yields(3).await;
@@ -438,86 +490,4 @@ async fn a_waiting_handle_may_be_given_up_and_taken_up(_: Runtime) {
         assert_eq!(child.await, Err(Ended::Taken));
     })
     .await;
-}
-
-#[apply(runtime_test)]
-async fn scopes_nest_and_run_in_tasks(runtime: Runtime) {
-    let data = vec![1, 2, 3];
-    let task = runtime.spawn(async move {
-        let sum = AtomicUsize::new(0);
-        scope(async |s| {
-            for number in &data {
-                let sum = &sum;
-                s.spawn(async move {
-                    scope(async |inner| {
-                        for _ in 0..*number {
-                            inner.spawn(async { sum.fetch_add(1, Ordering::Relaxed) });
-                        }
-                    })
-                    .await;
-                });
-            }
-        })
-        .await;
-        sum.into_inner()
-    });
-    assert_eq!(task.await.unwrap(), 6);
-}
-
-#[apply(runtime_test)]
-async fn a_snapshot_names_what_lives(_: Runtime) {
-    let builder = Scope::builder().named("pages");
-    let result = builder.run(async |s| {
-        s.spawn_service("cache", std::future::pending::<()>());
-        let child = s.spawn_named("fetch", std::future::pending::<()>());
-        let text = s.snapshot().to_string();
-        assert!(text.starts_with("scope \"pages\": 2 live\n  #1 \"cache\" service, spawned at "), "{text}");
-        assert!(text.contains("#2 \"fetch\" spawned at") && text.contains("scope_rules.rs:"), "{text}");
-        child.cancel();
-    });
-    assert!(result.await.is_ok());
-}
-
-#[apply(runtime_test)]
-async fn local_scopes_take_what_is_not_send(_: Runtime) {
-    // On a thread of its own kind: the future that holds an `Rc` lives in this block only.
-    let sum = futures::executor::block_on(async {
-        let shared = std::rc::Rc::new(std::cell::Cell::new(0));
-        local_scope(async |s| {
-            for number in 0..4 {
-                let shared = std::rc::Rc::clone(&shared);
-                s.spawn(async move { shared.set(shared.get() + number) });
-            }
-        })
-        .await;
-        let failed: Result<(), _> = try_local_scope(async |s| {
-            let shared = &shared;
-            s.spawn(async move { Err::<(), _>(std::rc::Rc::clone(shared)) });
-            Ok(())
-        })
-        .await;
-        failed.unwrap_err().get()
-    });
-    assert_eq!(sum, 6);
-}
-
-#[test]
-fn a_scope_may_be_spawned_anywhere() {
-    async fn work(text: &str) -> usize {
-        let owned = text.to_owned();
-        let sum: Result<usize, std::fmt::Error> = try_scope(async |s| {
-            let child = s.spawn(async { Ok(owned.len()) });
-            let inner = s.clone();
-            s.spawn(async move {
-                inner.spawn(async { Ok(text.len()) });
-                Ok(())
-            });
-            Ok(child.await.unwrap())
-        })
-        .await;
-        sum.unwrap()
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    let sum = runtime.block_on(async { tokio::spawn(async { work("four").await }).await.unwrap() });
-    assert_eq!(sum + smol::block_on(smol::spawn(async { work("four").await })), 8);
 }

@@ -412,7 +412,7 @@ macro_rules! gathers {
                 F: FnOnce($Scope<'env, Gather<J, O>>) -> Fut,
                 Fut: Future<Output = ()>,
             {
-                let policy = self.panic_policy();
+                let policy = self.policy();
                 let core = self.core_with(|token| Gather::new(joiner, token.clone()));
                 let start = |core| body($Scope::new(core));
                 let done = |_: &Gather<J, O>, _, ()| Settled { value: Some(()), failed: false };

@@ -1,6 +1,7 @@
 //! [`ScopeBuilder`]: a scope with a limit, a deadline, a time of grace, a name.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::panic::{Location, resume_unwind};
@@ -9,10 +10,14 @@ use std::time::Duration;
 
 use weirs_runtime::{Clock, Instant};
 
+use super::cleanup::{CLEANUP, Skipped, SkippedHook};
 use super::core::Core;
 use super::driver::{Driver, End, Plan};
+use super::heritage::Heritage;
 use super::rule::Settled;
-use super::{AnyOutput, ChildId, FirstError, LocalScope, PanicPolicy, Rule, Scope, ScopeError};
+use super::{
+    AnyOutput, ChildId, CollectErrors, FirstError, LocalScope, PanicPolicy, Rule, Scope, ScopeError,
+};
 use crate::{CancelToken, Tracker};
 
 /// Makes a scope with a limit, a deadline, a time of grace or a name; from [`Scope::builder`].
@@ -47,13 +52,17 @@ use crate::{CancelToken, Tracker};
 /// );
 /// assert!(result.is_ok());
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use = "a builder does nothing before it runs"]
 pub struct ScopeBuilder {
     limit: Option<NonZeroUsize>,
     deadline: Option<Instant>,
-    grace: Duration,
-    clock: Clock,
+    grace: Option<Duration>,
+    longest_grace: Option<Duration>,
+    cleanup: Option<Duration>,
+    longest_cleanup: Option<Duration>,
+    on_skipped: Option<SkippedHook>,
+    clock: Option<Clock>,
     parent: Option<CancelToken>,
     panics: PanicPolicy,
     name: Option<Box<str>>,
@@ -81,14 +90,63 @@ impl ScopeBuilder {
 
     /// How long children may go on after the scope was cancelled, in answer to its [token](Scope::token).
     /// None is the default: they are dropped at once.
+    ///
+    /// A [nested](Scope::nested) scope begins with the grace of the outer one, and can only shorten it.
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+        self.grace = Some(grace);
         self
     }
 
-    /// Whose time the deadline and the grace are measured in; real time if nothing else is said.
+    /// How long what was [deferred](Scope::defer) may take, all of it together; 30 seconds if nothing else is
+    /// said, in every sort of scope. [`Duration::MAX`] is no limit.
+    ///
+    /// It is counted from the moment at which something deferred first has to wait. When it ends, the one
+    /// that runs and the ones that are left are dropped, and [`on_skipped`](Self::on_skipped) hears of it.
+    /// With a budget of zero, what is deferred runs as far as it comes without waiting.
+    ///
+    /// While it runs the outcome of the scope is settled, but for a panic: neither the deadline nor a
+    /// cancelling changes it any more. A [nested](Scope::nested) scope can only shorten it.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    /// use std::time::Duration;
+    /// use weirs_runtime::block_on;
+    /// use weirs_scopes::Scope;
+    ///
+    /// let count = Arc::new(AtomicUsize::new(0));
+    /// let seen = Arc::clone(&count);
+    /// let builder = Scope::builder()
+    ///     .cleanup(Duration::from_millis(1))
+    ///     .on_skipped(move |skipped| seen.store(skipped.count(), Ordering::Relaxed));
+    /// let value = block_on(builder.run(async |s| {
+    ///     s.defer(async { println!("never reached") });
+    ///     s.defer(std::future::pending());
+    ///     7
+    /// }));
+    /// assert_eq!(value.unwrap(), 7);
+    /// assert_eq!(count.load(Ordering::Relaxed), 2);
+    /// ```
+    pub fn cleanup(mut self, budget: Duration) -> Self {
+        self.cleanup = Some(budget);
+        self
+    }
+
+    /// Called once, if something that was deferred is dropped before its end: because the
+    /// [budget](Self::cleanup) for it ended, or because the scope itself was dropped.
+    ///
+    /// It is called after they were dropped, by whoever polls or drops the scope. A panic in it is a panic of
+    /// the scope.
+    pub fn on_skipped(mut self, hook: impl Fn(&Skipped) + Send + Sync + 'static) -> Self {
+        self.on_skipped = Some(Arc::new(hook));
+        self
+    }
+
+    /// Whose time the deadline, the grace and the budgets are measured in. If nothing else is said, it is
+    /// that of the token [above](Self::under), or real time.
     pub fn clock(mut self, clock: &Clock) -> Self {
-        self.clock = clock.clone();
+        self.clock = Some(clock.clone());
         self
     }
 
@@ -133,6 +191,62 @@ impl ScopeBuilder {
         self
     }
 
+    /// Keeps all errors, up to so many, where [`try_run`](Self::try_run) keeps the first.
+    ///
+    /// The first error stops the scope all the same, so that others come only in its time of
+    /// [grace](Self::grace); unless it is told to [keep going](CollectErrors::keep_going).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use weirs_runtime::block_on;
+    /// use weirs_scopes::{Scope, ScopeError};
+    ///
+    /// let numbers = ["1", "two", "3", "four"];
+    /// let collects = Scope::builder().collect_errors(NonZeroUsize::new(100).unwrap()).keep_going();
+    /// let result = block_on(collects.try_run(async |s| {
+    ///     for number in &numbers {
+    ///         s.spawn(async move { number.parse::<i32>().map_err(|_| *number) });
+    ///     }
+    ///     Ok(())
+    /// }));
+    /// let Err(ScopeError::Failed(errors)) = result else { panic!("two are no numbers") };
+    /// assert_eq!(errors.to_string(), "2 errors: #2: two; #4: four");
+    /// ```
+    pub fn collect_errors(self, most: NonZeroUsize) -> CollectErrors {
+        CollectErrors::new(self, most)
+    }
+
+    pub(crate) fn policy(&self) -> PanicPolicy {
+        self.panics
+    }
+
+    /// For a scope in the one with this token.
+    pub(crate) fn nested(token: &CancelToken, outer: &Heritage) -> Self {
+        Self {
+            clock: Some(outer.clock.clone()),
+            parent: Some(token.clone()),
+            longest_grace: Some(outer.grace),
+            longest_cleanup: Some(outer.cleanup),
+            ..Self::default()
+        }
+    }
+
+    fn time(&self) -> Clock {
+        let given = self.clock.clone();
+        given.or_else(|| self.parent.as_ref().map(CancelToken::clock)).unwrap_or_default()
+    }
+
+    fn grace_of_all(&self) -> Duration {
+        let longest = self.longest_grace;
+        self.grace.or(longest).unwrap_or_default().min(longest.unwrap_or(Duration::MAX))
+    }
+
+    fn cleanup_of_all(&self) -> Duration {
+        let longest = self.longest_cleanup;
+        self.cleanup.or(longest).unwrap_or(CLEANUP).min(longest.unwrap_or(Duration::MAX))
+    }
+
     #[track_caller]
     pub(crate) fn core<P: ?Sized, R>(&self, rule: R) -> Arc<Core<P, R>> {
         self.core_with(|_| rule)
@@ -142,19 +256,42 @@ impl ScopeBuilder {
     #[track_caller]
     pub(crate) fn core_with<P: ?Sized, R>(&self, rule: impl FnOnce(&CancelToken) -> R) -> Arc<Core<P, R>> {
         let token = self.parent.as_ref().map_or_else(CancelToken::new, CancelToken::child);
-        let mut core = Core::new(rule(&token), token, self.name.clone(), self.limit);
+        let above = self.parent.as_ref().and_then(CancelToken::deadline);
+        let heritage = Heritage {
+            clock: self.time(),
+            deadline: self.deadline.into_iter().chain(above).min(),
+            grace: self.grace_of_all(),
+            cleanup: self.cleanup_of_all(),
+        };
+        let mut core = Core::new(rule(&token), token, self.name.clone(), self.limit, heritage);
         if let (Some(tracker), Some(core)) = (&self.tracker, Arc::get_mut(&mut core)) {
             core.roster = Some(tracker.roster(self.name.as_deref(), Location::caller()));
         }
         core
     }
 
-    pub(crate) fn panic_policy(&self) -> PanicPolicy {
-        self.panics
-    }
-
     pub(crate) fn plan(self, keeps_body: bool) -> Plan {
-        Plan { clock: self.clock, deadline: self.deadline, grace: self.grace, keeps_body }
+        Plan {
+            clock: self.time(),
+            deadline: self.deadline,
+            grace: self.grace_of_all(),
+            cleanup: self.cleanup_of_all(),
+            on_skipped: self.on_skipped,
+            keeps_body,
+        }
+    }
+}
+
+impl fmt::Debug for ScopeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopeBuilder")
+            .field("name", &self.name)
+            .field("limit", &self.limit)
+            .field("deadline", &self.deadline)
+            .field("grace", &self.grace_of_all())
+            .field("cleanup", &self.cleanup_of_all())
+            .field("panics", &self.panics)
+            .finish_non_exhaustive()
     }
 }
 

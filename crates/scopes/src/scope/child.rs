@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use super::cell::Join;
 use super::header::Header;
-use super::{Ended, Refusal};
+use super::{ChildId, Ended, Refusal};
 
 /// The handle of a child of a [`Scope`](super::Scope): awaited, it gives the child's value.
 ///
@@ -59,6 +59,11 @@ macro_rules! child_methods {
                     Handle::Live(join) => Some(join.header()),
                     Handle::Over(_) => None,
                 }
+            }
+
+            /// The number of a child that is new.
+            pub(crate) fn id(&self) -> ChildId {
+                self.header().map(Header::id).expect("a new child has not given its value")
             }
 
             /// Cancels the child: its future is dropped at its next turn, which the scope gives it soon.

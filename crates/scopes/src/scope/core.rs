@@ -5,12 +5,14 @@ use std::mem;
 use std::num::NonZeroUsize;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
 use super::cell::Unit;
 use super::header::{Header, Kind};
+use super::heritage::Heritage;
 use super::ready::{Key, Ready};
+use super::shield::Shields;
 use super::slab::Slab;
 use super::{ChildId, Refusal};
 use crate::tracker::Roster;
@@ -24,6 +26,10 @@ pub(crate) struct Core<P: ?Sized, R> {
     pub(crate) name: Option<Box<str>>,
     /// For its tracker, if it has one.
     pub(crate) roster: Option<Arc<Roster>>,
+    /// What scopes in this one take over.
+    pub(crate) heritage: Heritage,
+    /// Made when the first shield is.
+    pub(crate) shields: OnceLock<Arc<Shields>>,
     limit: Option<NonZeroUsize>,
     /// It was cancelled by its own handle.
     cancelled_from_within: AtomicBool,
@@ -48,6 +54,7 @@ impl<P: ?Sized, R> Core<P, R> {
         token: CancelToken,
         name: Option<Box<str>>,
         limit: Option<NonZeroUsize>,
+        heritage: Heritage,
     ) -> Arc<Self> {
         let state = State {
             units: Slab::new(),
@@ -65,6 +72,8 @@ impl<P: ?Sized, R> Core<P, R> {
             token,
             name,
             roster: None,
+            heritage,
+            shields: OnceLock::new(),
             limit,
             cancelled_from_within: AtomicBool::new(false),
             state: Mutex::new(state),
@@ -304,8 +313,13 @@ impl<P: ?Sized + Unit<R>, R> Core<P, R> {
 
     /// All that are of one of these kinds, the last spawned first.
     pub(crate) fn remove_all(&self, kinds: &[Kind]) -> Vec<Arc<P>> {
+        self.remove_where(|header| kinds.contains(&header.kind()))
+    }
+
+    /// All for which it holds, the last spawned first. It is called under a lock.
+    pub(crate) fn remove_where(&self, which: impl Fn(&Header) -> bool) -> Vec<Arc<P>> {
         let mut state = self.lock();
-        let removed = state.units.remove_all(|unit| kinds.contains(&unit.header().kind()));
+        let removed = state.units.remove_all(|unit| which(unit.header()));
         for unit in &removed {
             match unit.header().kind() {
                 Kind::Child => state.children -= 1,

@@ -13,6 +13,7 @@ use weirs_runtime::{Clock, Instant, PanicPayload, Sleep};
 
 use super::Ended;
 use super::cell::{Step, Unit};
+use super::cleanup::{Skipped, SkippedHook};
 use super::core::Core;
 use super::header::{Header, Kind};
 use super::ready::Key;
@@ -29,6 +30,9 @@ pub(crate) struct Plan {
     pub(crate) clock: Clock,
     pub(crate) deadline: Option<Instant>,
     pub(crate) grace: Duration,
+    /// How long what was deferred may take.
+    pub(crate) cleanup: Duration,
+    pub(crate) on_skipped: Option<SkippedHook>,
     /// There is no outcome but the body's: it is not dropped when the scope is cancelled.
     pub(crate) keeps_body: bool,
 }
@@ -74,7 +78,8 @@ pin_project! {
             let mut this = this.project();
             // One that was never polled has no children, one that is over has none any more.
             if this.start.is_none() && !this.state.over {
-                let panic = abandon(this.core, this.body.as_mut());
+                let on_skipped = this.state.plan.on_skipped.take();
+                let panic = abandon(this.core, this.body.as_mut(), on_skipped);
                 if let Some(payload) = panic {
                     if !std::thread::panicking() {
                         resume_unwind(payload.into_inner());
@@ -94,6 +99,11 @@ struct State<P: ?Sized, T> {
     timer: Option<Sleep>,
     /// The time of grace is over.
     hard: bool,
+    /// When it was over, if there were shields.
+    hard_since: Option<Instant>,
+    /// The body and all children are gone, and what was deferred runs. The outcome is settled, but for a
+    /// panic.
+    cleaning: bool,
     over: bool,
     deferred: Option<Key>,
     token: Option<Registration>,
@@ -128,6 +138,8 @@ where
             panic: None,
             timer: None,
             hard: false,
+            hard_since: None,
+            cleaning: false,
             over: false,
             deferred: None,
             token: None,
@@ -197,7 +209,7 @@ where
         for (key, unit) in units.drain(..) {
             match unit {
                 // Whoever was woken before the scope was stopped is gone by now, or is to go on for a while.
-                Some(unit) if !state.hard || unit.header().kind() == Kind::Deferred => {
+                Some(unit) if !state.hard || state.survives(this.core, unit.header()) => {
                     state.poll_unit(this.core, this.body.as_mut(), key, unit);
                 }
                 None if key == Key::BODY => state.poll_body(this.core, this.body.as_mut(), *this.settle),
@@ -216,12 +228,13 @@ where
             // It may have struck in a destructor, which stops nothing by itself.
             state.stop(this.core, this.body.as_mut(), Cause::Panicked);
         }
-        if state.cause.is_none() && this.core.token.is_cancelled() {
+        if state.cause.is_none() && !state.cleaning && this.core.token.is_cancelled() {
             let reason = this.core.token.reason().unwrap_or(Reason::Requested);
             state.stop(this.core, this.body.as_mut(), Cause::Cancelled(reason));
         }
-        if state.hard && this.core.live() > 0 {
-            // Spawned on another thread just as the scope was stopped.
+        if state.hard && (this.core.live() > 0 || (this.body.is_some() && this.core.shields.get().is_some()))
+        {
+            // Spawned on another thread just as the scope was stopped, or shielded until now.
             state.drop_all(this.core, this.body.as_mut());
         }
         if this.body.is_some() || !this.core.close_if_childless() {
@@ -234,6 +247,11 @@ where
             return false;
         }
         state.deferred = this.core.pop_deferred().map(|unit| this.core.start_deferred(unit));
+        if state.deferred.is_some() && !state.cleaning {
+            // Neither the deadline nor the end of the grace matters any more.
+            state.cleaning = true;
+            state.timer = None;
+        }
         state.deferred.is_none()
     }
 
@@ -241,6 +259,10 @@ where
     fn look_at_clock(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
         let mut this = self.project();
         let state = this.state;
+        if state.cleaning && state.timer.is_none() && state.plan.cleanup < Duration::MAX {
+            // What is deferred has to wait: from here on its time is measured.
+            state.timer = Some(state.plan.clock.sleep(state.plan.cleanup));
+        }
         let Some(timer) = &mut state.timer else {
             return false;
         };
@@ -248,7 +270,9 @@ where
             return false;
         }
         state.timer = None;
-        if state.cause.is_none() {
+        if state.cleaning {
+            state.skip_deferred(this.core);
+        } else if state.cause.is_none() {
             state.stop(this.core, this.body.as_mut(), Cause::Cancelled(Reason::Deadline));
         } else {
             state.drop_all(this.core, this.body.as_mut());
@@ -337,6 +361,9 @@ impl<P: ?Sized, T> State<P, T> {
         }
         let step = unit.poll(&core.rule);
         if matches!(step, Step::Pending) {
+            if let Some(shields) = core.shields.get().filter(|shields| shields.is_fresh()) {
+                shields.assign_to(core, key);
+            }
             return;
         }
         core.remove(key);
@@ -369,6 +396,9 @@ impl<P: ?Sized, T> State<P, T> {
             Poll::Pending => None,
         });
         if matches!(polled, Ok(None)) {
+            if let Some(shields) = core.shields.get().filter(|shields| shields.is_fresh()) {
+                shields.assign(ChildId::BODY);
+            }
             return;
         }
         let dropped = contain(|| body.set(None));
@@ -405,29 +435,71 @@ impl<P: ?Sized, T> State<P, T> {
             core.token.cancel(reason);
         }));
         self.keep(contain(|| core.dismiss_waiting()));
-        if self.plan.grace.is_zero() {
+        if self.cleaning {
+            // Only a panic comes here so late, and there is nobody to drop.
+        } else if self.plan.grace.is_zero() {
             self.drop_all(core, body);
         } else {
             self.timer = Some(self.plan.clock.sleep(self.plan.grace));
         }
     }
 
-    /// The time of grace is over.
+    /// The time of grace is over: drops all but those whom a shield keeps for a while.
     fn drop_all<R, B>(&mut self, core: &Arc<Core<P, R>>, mut body: Pin<&mut Option<B>>)
     where
         P: Unit<R>,
     {
         self.hard = true;
-        for child in core.remove_all(&[Kind::Child]) {
+        let kept = self.shielded(core);
+        for child in core.remove_where(|it| it.kind() == Kind::Child && !kept.contains(&it.id())) {
             self.discard(core, &child);
         }
         let keeps_body = self.plan.keeps_body && matches!(self.cause, Some(Cause::Cancelled(_)));
-        if !keeps_body {
+        if !keeps_body && !kept.contains(&ChildId::BODY) {
             self.keep(contain(|| body.set(None)));
         }
-        for service in core.remove_all(&[Kind::Service]) {
-            self.discard(core, &service);
+        // Whoever is still there may need them.
+        if kept.is_empty() {
+            for service in core.remove_all(&[Kind::Service]) {
+                self.discard(core, &service);
+            }
         }
+    }
+
+    /// Whom the shields that are up keep now; sets the timer for the first of them that will end.
+    fn shielded<R>(&mut self, core: &Core<P, R>) -> Vec<ChildId> {
+        let Some(shields) = core.shields.get().filter(|shields| !shields.is_empty()) else {
+            return Vec::new();
+        };
+        let now = self.plan.clock.now();
+        let since = *self.hard_since.get_or_insert(now);
+        let (kept, end) = shields.kept(since, now);
+        self.timer = end.map(|end| self.plan.clock.sleep_until(end));
+        kept
+    }
+
+    /// Whether a child goes on although the time of grace is over.
+    fn survives<R>(&self, core: &Core<P, R>, header: &Header) -> bool {
+        match header.kind() {
+            Kind::Deferred => true,
+            // Those who were not kept are gone.
+            Kind::Child | Kind::Service => core.shields.get().is_some_and(|shields| !shields.is_empty()),
+        }
+    }
+
+    /// The time for what was deferred is over.
+    fn skip_deferred<R>(&mut self, core: &Core<P, R>)
+    where
+        P: Unit<R>,
+    {
+        let mut skipped = Skipped::new(core.name.as_deref());
+        let running = core.remove_all(&[Kind::Deferred]);
+        for unit in running.into_iter().chain(core.end().into_iter().rev()) {
+            skipped.push(unit.header());
+            self.discard(core, &unit);
+        }
+        let told = tell(self.plan.on_skipped.take(), &skipped);
+        self.keep(told);
     }
 
     fn discard<R>(&mut self, core: &Core<P, R>, unit: &Arc<P>)
@@ -453,7 +525,11 @@ impl<P: ?Sized, T> State<P, T> {
 }
 
 /// The scope is dropped before its end: so are its children, the last spawned first, and then its body.
-fn abandon<P, R, B>(core: &Arc<Core<P, R>>, mut body: Pin<&mut Option<B>>) -> Option<PanicPayload>
+fn abandon<P, R, B>(
+    core: &Arc<Core<P, R>>,
+    mut body: Pin<&mut Option<B>>,
+    on_skipped: Option<SkippedHook>,
+) -> Option<PanicPayload>
 where
     P: Unit<R> + ?Sized,
 {
@@ -471,11 +547,21 @@ where
         keep(child.discard(None, Ended::Cancelled));
     }
     keep(contain(|| body.set(None)));
-    for unit in core.remove_all(&[Kind::Service, Kind::Deferred]) {
+    let mut skipped = Skipped::new(core.name.as_deref());
+    let others = core.remove_all(&[Kind::Service, Kind::Deferred]);
+    for unit in others.into_iter().chain(deferred.into_iter().rev()) {
+        if unit.header().kind() == Kind::Deferred {
+            skipped.push(unit.header());
+        }
         keep(unit.discard(None, Ended::Cancelled));
     }
-    for unit in deferred.into_iter().rev() {
-        keep(unit.discard(None, Ended::Cancelled));
-    }
+    keep(tell(on_skipped, &skipped));
     first
+}
+
+fn tell(hook: Option<SkippedHook>, skipped: &Skipped) -> Result<(), PanicPayload> {
+    match hook {
+        Some(hook) if !skipped.is_empty() => contain(|| hook(skipped)),
+        _ => Ok(()),
+    }
 }

@@ -32,6 +32,9 @@ pub enum Ended {
     Panicked,
     /// The scope takes no more children.
     Refused(Refusal),
+    /// It ended, or gave up its [`Started`](super::Started), before it was
+    /// [ready](super::Scope::spawn_ready).
+    NotReady,
     /// The result was given out by an earlier poll.
     Taken,
 }
@@ -43,6 +46,7 @@ impl fmt::Display for Ended {
             Self::Failed => f.write_str("the child failed, and its scope has the error"),
             Self::Panicked => f.write_str("the child panicked, and its scope has the payload"),
             Self::Refused(why) => write!(f, "the child never ran: {why}"),
+            Self::NotReady => f.write_str("the child ended before it was ready"),
             Self::Taken => f.write_str("the child's result was already taken"),
         }
     }
