@@ -27,6 +27,8 @@ pub use local::{LocalRuntime, LocalTaskBuilder};
 pub use panic_hook::{LostPanic, PanicOrigin};
 pub use runtime::{Runtime, TaskBuilder};
 pub use sleep::Sleep;
+#[doc(hidden)]
+pub use task::ticket::{Prepared, Ticketed};
 pub use task::{AbortHandle, Cancelled, JoinError, LocalCancelled, LocalTask, PanicPayload, Task};
 pub use timeout::{Elapsed, Timeout};
 pub use watch::{Ending, Spawned, TaskId, TaskKind, Verdict, Watch};

@@ -152,7 +152,7 @@ impl LocalTaskBuilder<'_> {
     {
         let runtime = &self.runtime.0;
         let label = Label::new(Location::caller(), self.name, runtime.hooks.as_ref(), TaskKind::Local);
-        let cell = Cell::new(future, label);
+        let cell = <Cell<F>>::new(future, label);
         let task = LocalTask::new(Arc::clone(&cell) as _);
         // A refused future is dropped with its runner, and the task says so.
         let _ = runtime.spawner.spawn_local_obj(LocalFutureObj::new(Runner::new(cell)));

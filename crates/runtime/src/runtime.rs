@@ -13,6 +13,7 @@ use crate::panic_hook::PanicHook;
 use crate::task::cell::Cell;
 use crate::task::label::{Hooks, Label};
 use crate::task::runner::Runner;
+use crate::task::ticket::{Prepared, Ticketed};
 use crate::watch::{TaskKind, Watch};
 use crate::{Clock, JoinError, LostPanic, SpawnBlocking, Task, Watched};
 
@@ -137,6 +138,10 @@ impl Runtime {
         &self.0.clock
     }
 
+    pub(crate) fn spawner(&self) -> &(dyn Spawn + Send + Sync) {
+        &*self.0.spawner
+    }
+
     fn changed(&self, change: impl FnOnce(&mut Inner)) -> Self {
         let mut inner = Inner::clone(&self.0);
         change(&mut inner);
@@ -196,11 +201,21 @@ impl TaskBuilder<'_> {
         F::Output: Send + 'static,
     {
         let runtime = &self.runtime.0;
-        let cell = Cell::new(future, self.label(Location::caller(), TaskKind::Task));
+        let cell = <Cell<F>>::new(future, self.label(Location::caller(), TaskKind::Task));
         let task = Task::new(Arc::clone(&cell) as _);
         // A refused future is dropped with its runner, and the task says so.
         let _ = runtime.spawner.spawn_obj(FutureObj::new(Runner::new(cell)));
         task
+    }
+
+    /// Makes a task of a future that leaves a ticket, as if from that place, and does not spawn it yet.
+    #[doc(hidden)]
+    pub fn prepare<F>(self, location: &'static Location<'static>, future: F) -> Prepared<F>
+    where
+        F: Ticketed + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Prepared::new(future, self.label(location, TaskKind::Task))
     }
 
     /// [`Runtime::spawn_blocking`] under this name.
@@ -211,7 +226,7 @@ impl TaskBuilder<'_> {
         T: Send + 'static,
     {
         let runtime = &self.runtime.0;
-        let cell = Cell::new(Job::new(job), self.label(Location::caller(), TaskKind::Blocking));
+        let cell = <Cell<_>>::new(Job::new(job), self.label(Location::caller(), TaskKind::Blocking));
         let task = Task::new(Arc::clone(&cell) as _);
         let runner = Runner::new(cell);
         match &runtime.blocking {

@@ -5,6 +5,7 @@ mod depth;
 mod error;
 pub(crate) mod label;
 pub(crate) mod runner;
+pub(crate) mod ticket;
 
 use std::fmt;
 use std::future::Future;
@@ -151,6 +152,16 @@ impl AbortHandle {
         if let Some(cell) = &self.0 {
             Arc::clone(cell).cancel();
         }
+    }
+
+    /// The task's name, if it was [given one](crate::Runtime::builder).
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_ref()?.known().name()
+    }
+
+    /// Where in the source it was spawned; none if the handle was made after the task gave its result.
+    pub fn location(&self) -> Option<&'static Location<'static>> {
+        Some(self.0.as_ref()?.known().location())
     }
 }
 

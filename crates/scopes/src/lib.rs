@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+mod group;
 mod join;
 pub mod joiners;
 mod many;
@@ -15,9 +16,11 @@ mod shutdown;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
 mod sync;
+mod task_scope;
 mod token;
 mod tracker;
 
+pub use group::{Group, GroupBuilder, TryGroup, TryWait, TryWaitAll, Wait};
 pub use join::{Join, JoinBranches, TryJoin, TryJoinBranches, join, try_join};
 pub use race::{Branches, OneOf2, OneOf3, OneOf4, OneOf5, OneOf6, OneOf7, OneOf8, Race, race, race_biased};
 pub use reason::{Cancelled, Reason};
@@ -27,6 +30,7 @@ pub use select::{Select, SelectNext};
 pub use shutdown::*;
 #[cfg(all(unix, feature = "signals"))]
 pub use signals::{Escalation, EscalationStep, NextStep, Recv, Signal, Signals};
+pub use task_scope::*;
 pub use token::{CancelToken, DropGuard, Registration, Run, UntilCancelled, UntilCancelledOwned, WeakToken};
 pub use tracker::{Leaks, LiveKind, LiveTask, Tracker, WaitIdle};
 

@@ -1,6 +1,6 @@
 //! [`scope`] and [`try_scope`]: children that borrow, and have ended when the scope has.
 
-mod builder;
+pub(crate) mod builder;
 mod cell;
 mod child;
 mod cleanup;
@@ -16,7 +16,7 @@ mod room;
 pub(crate) mod rule;
 mod shield;
 mod slab;
-mod snapshot;
+pub(crate) mod snapshot;
 mod started;
 
 use std::fmt;
@@ -214,14 +214,14 @@ where
     async move { error_or_value(driver.await, || core.rule.take()) }
 }
 
-fn value<T>(end: End<T>) -> T {
+pub(crate) fn value<T>(end: End<T>) -> T {
     match outcome::<_, std::convert::Infallible>(end, PanicPolicy::Propagate, || None) {
         Ok(value) => value,
         Err(_) => unreachable!("the body of a plain scope is not dropped before its end"),
     }
 }
 
-fn error_or_value<T, E>(end: End<T>, error: impl FnOnce() -> Option<E>) -> Result<T, E> {
+pub(crate) fn error_or_value<T, E>(end: End<T>, error: impl FnOnce() -> Option<E>) -> Result<T, E> {
     match outcome(end, PanicPolicy::Propagate, error) {
         Ok(value) => Ok(value),
         Err(ScopeError::Failed(error)) => Err(error),
@@ -575,7 +575,7 @@ scope_methods!(Scope, SharedCore, Child, SpawnWhenFree, [Send +] [Send + Sync +]
 scope_methods!(LocalScope, LocalCore, LocalChild, LocalSpawnWhenFree, [] []);
 
 #[track_caller]
-fn or_refused<C, F>(inserted: Result<C, (F, Refusal)>, refused: impl FnOnce(Refusal) -> C) -> C {
+pub(crate) fn or_refused<C, F>(inserted: Result<C, (F, Refusal)>, refused: impl FnOnce(Refusal) -> C) -> C {
     match inserted {
         Ok(child) => child,
         Err((_, Refusal::Full)) => panic!("the scope is full: use `spawn_when_free` or `try_spawn`"),

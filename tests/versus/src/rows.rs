@@ -5,6 +5,7 @@ mod memory;
 mod select;
 mod simulator;
 mod spawn;
+mod task_scope;
 mod timer;
 mod timers_live;
 mod token;
@@ -22,6 +23,7 @@ pub fn experiments() -> Vec<Experiment> {
         simulator::experiments(),
         token::experiments(),
         select::experiments(),
+        task_scope::experiments(),
     ]
     .into_iter()
     .flatten()

@@ -10,8 +10,8 @@
 //! 3. The joiner's waker may be written only by the handle, and only while `JOINING` and `DONE` are both
 //!    clear or the handle has just cleared `HANDLE` before `DONE` was set. Whoever sets `DONE` may read it
 //!    if it saw `JOINING` and `HANDLE`; from then on nobody writes it before the cell is dropped.
-//! 4. The future is never moved between [`Cell::new`] and the call of its destructor: the cell lives in an
-//!    [`Arc`], and the stage is overwritten only after the future was dropped in place.
+//! 4. The future is never moved once there is a runner or a canceller, until its destructor is called: the
+//!    cell lives in an [`Arc`], and the stage is overwritten only after the future was dropped in place.
 //! 5. A cell whose `CANCEL` is set while it is `CLAIMED` is not left idle: the claimant drops the future
 //!    itself.
 //!
@@ -26,6 +26,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::label::Label;
 use super::runner::Slot;
+use super::ticket::{Plain, Ticketing};
 use super::{JoinError, depth};
 use crate::PanicPayload;
 use crate::panic_hook::{PanicOrigin, contain, drop_quietly};
@@ -44,14 +45,14 @@ const HANDLE: usize = 1 << 3;
 const JOINING: usize = 1 << 4;
 
 /// A future, its result, and who waits for it.
-pub(crate) struct Cell<F: Future> {
+pub(crate) struct Cell<F: Future, K: Ticketing<F> = Plain> {
     flags: AtomicUsize,
     joiner: UnsafeCell<Option<Waker>>,
     runner: UnsafeCell<Option<Waker>>,
     stage: UnsafeCell<Stage<F>>,
     label: Label,
     /// The executor's alone.
-    pub(super) slot: std::cell::UnsafeCell<Slot<F>>,
+    pub(super) slot: std::cell::UnsafeCell<Slot<F, K>>,
 }
 
 enum Stage<F: Future> {
@@ -62,10 +63,11 @@ enum Stage<F: Future> {
 
 // SAFETY: the flags give each part one owner at a time (rules 1 to 3), so sharing a cell moves its future,
 // its result and wakers between threads, and never shares them.
-unsafe impl<F> Sync for Cell<F>
+unsafe impl<F, K> Sync for Cell<F, K>
 where
     F: Future + Send,
     F::Output: Send,
+    K: Ticketing<F>,
 {
 }
 
@@ -93,6 +95,9 @@ pub(crate) trait SendJoin: Join + Send + Sync {
 
 /// What anybody may do with a cell: cancel it.
 pub(crate) trait Cancel {
+    /// What is known of the task.
+    fn known(&self) -> &Label;
+
     /// Drops an idle future now; one that is being polled is dropped at the end of that poll.
     fn cancel(self: Arc<Self>);
 
@@ -103,7 +108,7 @@ pub(crate) trait Cancel {
     fn release_now(&self);
 }
 
-impl<F: Future> Cell<F> {
+impl<F: Future, K: Ticketing<F>> Cell<F, K> {
     pub(crate) fn new(future: F, label: Label) -> Arc<Self> {
         Arc::new(Self {
             flags: AtomicUsize::new(HANDLE),
@@ -112,6 +117,29 @@ impl<F: Future> Cell<F> {
             stage: UnsafeCell::new(Stage::Future(future)),
             label,
             slot: Slot::empty(),
+        })
+    }
+
+    /// The future of a task that nobody but the caller has. It may be moved: it was never polled, for then it
+    /// would have a runner, and never cancelled, for then it would be gone.
+    pub(super) fn future_mut(&mut self) -> Option<&mut F> {
+        self.stage.with_mut(|stage| {
+            // SAFETY: `&mut self`: nobody else has the cell.
+            match unsafe { &mut *stage } {
+                Stage::Future(future) => Some(future),
+                _ => None,
+            }
+        })
+    }
+
+    /// Takes the future out of a task that nobody but the caller has.
+    pub(super) fn take_future(&mut self) -> Option<F> {
+        self.stage.with_mut(|stage| {
+            // SAFETY: `&mut self`: nobody else has the cell.
+            match std::mem::replace(unsafe { &mut *stage }, Stage::Empty) {
+                Stage::Future(future) => Some(future),
+                _ => None,
+            }
         })
     }
 
@@ -218,6 +246,7 @@ impl<F: Future> Cell<F> {
     /// Drops the future, files the result, tells whoever waits, and gives back the executor's waker. The
     /// caller owns the stage, until this returns.
     fn finish(&self, result: Result<F::Output, JoinError>) {
+        let ticket = self.take_ticket();
         let result = match (self.empty_stage(), result) {
             (Ok(()), result) => result,
             // The first panic tells what went wrong; the second is but its echo.
@@ -246,7 +275,9 @@ impl<F: Future> Cell<F> {
         if before & HANDLE == 0 {
             // Rule 2: without a handle the result is ours.
             self.dispose_stage();
-        } else if before & JOINING != 0 {
+        }
+        self.call(PanicOrigin::Task, || drop(ticket));
+        if before & HANDLE != 0 && before & JOINING != 0 {
             self.joiner.with(|joiner| {
                 // SAFETY: rule 3: `JOINING` and `HANDLE` were set when `DONE` was, so nobody writes it any
                 // more.
@@ -255,6 +286,21 @@ impl<F: Future> Cell<F> {
                 }
             });
         }
+    }
+
+    /// What the future leaves to be dropped when its task is over. The caller owns the stage.
+    fn take_ticket(&self) -> Option<K::Ticket> {
+        self.stage.with_mut(|stage| {
+            // SAFETY: the caller owns the stage (rule 1).
+            let Stage::Future(future) = (unsafe { &mut *stage }) else {
+                return None;
+            };
+            // SAFETY: the future is never moved again (rule 4).
+            let future = unsafe { Pin::new_unchecked(future) };
+            let mut ticket = None;
+            self.call(PanicOrigin::Drop, || ticket = Some(K::ticket(future)));
+            ticket
+        })
     }
 
     /// Drops what the stage holds, in place, and leaves it empty. The caller owns the stage.
@@ -324,10 +370,16 @@ impl<F: Future> Cell<F> {
         }
     }
 
-    /// The watchers hear of the task.
+    /// The watchers hear of the task, unless it was cancelled before it was spawned. Nobody ends it
+    /// meanwhile, so that they hear of its beginning first.
     pub(super) fn announce(&self) {
-        if let Err(payload) = self.label.spawned() {
-            self.end(JoinError::Panic(payload));
+        if self.label.watched().is_none() || !self.claim() {
+            return;
+        }
+        match self.label.spawned() {
+            Ok(()) if self.unclaim() => {}
+            Ok(()) => self.finish(Err(JoinError::Cancelled)),
+            Err(payload) => self.finish(Err(JoinError::Panic(payload))),
         }
     }
 
@@ -355,7 +407,11 @@ fn ending<T>(result: &Result<T, JoinError>) -> Ending {
     }
 }
 
-impl<F: Future + 'static> Cancel for Cell<F> {
+impl<F: Future + 'static, K: Ticketing<F> + 'static> Cancel for Cell<F, K> {
+    fn known(&self) -> &Label {
+        &self.label
+    }
+
     fn cancel(self: Arc<Self>) {
         depth::nest(self, |task| task.cancel_now());
     }
@@ -388,7 +444,7 @@ impl<F: Future + 'static> Cancel for Cell<F> {
     }
 }
 
-impl<F: Future + 'static> Join for Cell<F> {
+impl<F: Future + 'static, K: Ticketing<F> + 'static> Join for Cell<F, K> {
     type Output = F::Output;
 
     fn poll_join(&self, cx: &mut Context<'_>) -> Poll<Result<F::Output, JoinError>> {
@@ -432,10 +488,11 @@ impl<F: Future + 'static> Join for Cell<F> {
     }
 }
 
-impl<F> SendJoin for Cell<F>
+impl<F, K> SendJoin for Cell<F, K>
 where
     F: Future + Send + 'static,
     F::Output: Send,
+    K: Ticketing<F> + 'static,
 {
     fn canceller(self: Arc<Self>) -> Arc<dyn Cancel + Send + Sync> {
         self
@@ -445,7 +502,7 @@ where
 /// Not under loom, which does not see the count of an [`Arc`], and so cannot know that the cell is ours
 /// alone here.
 #[cfg(not(loom))]
-impl<F: Future> Drop for Cell<F> {
+impl<F: Future, K: Ticketing<F>> Drop for Cell<F, K> {
     fn drop(&mut self) {
         let joiner = self.joiner.with_mut(|joiner| {
             // SAFETY: `&mut self`: nobody else has the cell.
@@ -456,7 +513,7 @@ impl<F: Future> Drop for Cell<F> {
     }
 }
 
-impl<F: Future> fmt::Debug for Cell<F> {
+impl<F: Future, K: Ticketing<F>> fmt::Debug for Cell<F, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let flags = self.flags.load(Ordering::Relaxed);
         let state = match (flags & DONE != 0, flags & CLAIMED != 0) {

@@ -24,13 +24,14 @@ use futures_task::UnsafeFutureObj;
 
 use super::JoinError;
 use super::cell::Cell;
+use super::ticket::{Plain, Ticketing};
 
 /// The executor's part of a task. Dropped before the task is over, it reports the task as lost.
-pub(crate) struct Runner<F: Future>(Arc<Cell<F>>);
+pub(crate) struct Runner<F: Future, K: Ticketing<F> = Plain>(Arc<Cell<F, K>>);
 
-impl<F: Future> Runner<F> {
+impl<F: Future, K: Ticketing<F>> Runner<F, K> {
     /// The runner of this cell; there must be but one. The watchers hear of the task.
-    pub(crate) fn new(cell: Arc<Cell<F>>) -> Self {
+    pub(crate) fn new(cell: Arc<Cell<F, K>>) -> Self {
         cell.announce();
         Self(cell)
     }
@@ -46,16 +47,16 @@ impl<F: Future> Runner<F> {
     }
 }
 
-impl<F: Future> Drop for Runner<F> {
+impl<F: Future, K: Ticketing<F>> Drop for Runner<F, K> {
     fn drop(&mut self) {
         self.end(JoinError::Lost);
     }
 }
 
 /// What the executor's raw pointer points to: knows the way back to the cell.
-pub(super) struct Slot<F: Future>(*const Cell<F>);
+pub(super) struct Slot<F: Future, K: Ticketing<F>>(*const Cell<F, K>);
 
-impl<F: Future> Slot<F> {
+impl<F: Future, K: Ticketing<F>> Slot<F, K> {
     pub(super) const fn empty() -> UnsafeCell<Self> {
         UnsafeCell::new(Self(ptr::null()))
     }
@@ -63,9 +64,9 @@ impl<F: Future> Slot<F> {
 
 // SAFETY: the pointer is only ever that of the cell around it; who may touch it is for rule 2 to say,
 // whatever the thread. A cell whose future may not leave its thread is itself neither `Send` nor shared.
-unsafe impl<F: Future> Send for Slot<F> {}
+unsafe impl<F: Future, K: Ticketing<F>> Send for Slot<F, K> {}
 
-impl<F: Future> Future for Slot<F> {
+impl<F: Future, K: Ticketing<F>> Future for Slot<F, K> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -78,7 +79,7 @@ impl<F: Future> Future for Slot<F> {
 
 // SAFETY: the pointer given out is valid until it is given to `drop`: it points into the cell, of which the
 // runner's count is held meanwhile; a cell in an `Arc` does not move.
-unsafe impl<'a, F: Future + 'a> UnsafeFutureObj<'a, ()> for Runner<F> {
+unsafe impl<'a, F: Future + 'a, K: Ticketing<F> + 'a> UnsafeFutureObj<'a, ()> for Runner<F, K> {
     fn into_raw(self) -> *mut (dyn Future<Output = ()> + 'a) {
         let runner = ManuallyDrop::new(self);
         // SAFETY: the runner is not dropped, so this moves its count out, once.
@@ -93,12 +94,12 @@ unsafe impl<'a, F: Future + 'a> UnsafeFutureObj<'a, ()> for Runner<F> {
 
     unsafe fn drop(future: *mut (dyn Future<Output = ()> + 'a)) {
         // SAFETY: by the caller's word this is the pointer that `into_raw` gave out, and the last use of it.
-        let cell = unsafe { Arc::from_raw((*future.cast::<Slot<F>>()).0) };
+        let cell = unsafe { Arc::from_raw((*future.cast::<Slot<F, K>>()).0) };
         drop(Self(cell));
     }
 }
 
-impl<F: Future> fmt::Debug for Runner<F> {
+impl<F: Future, K: Ticketing<F>> fmt::Debug for Runner<F, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

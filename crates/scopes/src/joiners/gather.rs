@@ -12,15 +12,18 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use weirs_runtime::PanicPayload;
+use weirs_runtime::{PanicPayload, Runtime};
 
 use super::{Cause, Flow, Joiner, OnCancel, Outcome};
 use crate::panics::{FirstPanic, contain, forget_panic};
 use crate::scope::core::Core;
 use crate::scope::driver::{Driver, End};
 use crate::scope::rule::{Settled, sealed::Sealed};
+use crate::task_scope::builder::Ground;
+use crate::task_scope::core::Shared;
 use crate::{
     CancelToken, ChildId, Ended, LocalScope, PanicPolicy, Reason, Rule, Scope, ScopeBuilder, ScopeError,
+    TaskScope,
 };
 
 /// The rule of a scope with a [`Joiner`]: outputs go to the joiner, and handles give `()`.
@@ -418,14 +421,7 @@ macro_rules! gathers {
                 let done = |_: &Gather<J, O>, _, ()| Settled { value: Some(()), failed: false };
                 let driver = Driver::new(core, self.plan(false), start, done);
                 let owner = Owner(Arc::clone(driver.core()));
-                async move {
-                    let end = match driver.await {
-                        End::Value(_) | End::Failed => ScopeEnd::Ended,
-                        End::Cancelled(why) => ScopeEnd::Cancelled(why),
-                        End::Panicked(payload) => ScopeEnd::Panicked(payload),
-                    };
-                    owner.0.rule.finish(end, policy).await
-                }
+                async move { owner.0.rule.finish(scope_end(driver.await), policy).await }
             }
         }
     };
@@ -436,3 +432,64 @@ gathers!(LocalScope, gather_local, []);
 
 #[cfg(test)]
 mod tests;
+
+/// As [`Owner`], of a parallel scope.
+struct SharedOwner<J, O>(Arc<Shared<Gather<J, O>>>);
+
+impl<J, O> Drop for SharedOwner<J, O> {
+    fn drop(&mut self) {
+        self.0.rule.clear();
+    }
+}
+
+impl ScopeBuilder {
+    /// [`gather`](Self::gather) with children that run in parallel, as tasks of this runtime.
+    ///
+    /// All that `gather` says holds here too, and what [`run_on`](Self::run_on) says of parallel scopes. The
+    /// joiner is told of one end at a time, on the thread where a child ended; those that end meanwhile do
+    /// not wait for it.
+    ///
+    /// # Errors
+    /// As [`gather`](Self::gather).
+    ///
+    /// # Examples
+    /// ```
+    /// use weirs_runtime::{Runtime, block_on};
+    /// use weirs_scopes::{Scope, joiners};
+    ///
+    /// let runtime = Runtime::new(futures::executor::ThreadPool::new().unwrap());
+    /// let squares = block_on(Scope::builder().gather_on(&runtime, joiners::outputs(), async |s| {
+    ///     for number in 0..5_u64 {
+    ///         s.spawn(async move { number * number });
+    ///     }
+    /// }));
+    /// assert_eq!(squares.unwrap(), [0, 1, 4, 9, 16]);
+    /// ```
+    pub fn gather_on<J, O, F, Fut>(
+        self,
+        runtime: &Runtime,
+        joiner: J,
+        body: F,
+    ) -> impl Future<Output = Result<J::Out, ScopeError<J::Error>>> + use<J, O, F, Fut>
+    where
+        J: Joiner<O> + Send + 'static,
+        O: Send + 'static,
+        F: FnOnce(TaskScope<Gather<J, O>>) -> Fut,
+        Fut: Future<Output = ()>,
+    {
+        let policy = self.policy();
+        let rule = |token: &CancelToken| Gather::new(joiner, token.clone());
+        let done = |_: &Gather<J, O>, _, ()| Settled { value: Some(()), failed: false };
+        let driver = self.drive(Ground::on(runtime), rule, false, body, done);
+        let owner = SharedOwner(Arc::clone(driver.shared()));
+        async move { owner.0.rule.finish(scope_end(driver.await), policy).await }
+    }
+}
+
+fn scope_end(end: End<()>) -> ScopeEnd {
+    match end {
+        End::Value(_) | End::Failed => ScopeEnd::Ended,
+        End::Cancelled(why) => ScopeEnd::Cancelled(why),
+        End::Panicked(payload) => ScopeEnd::Panicked(payload),
+    }
+}

@@ -55,18 +55,18 @@ use crate::{CancelToken, Tracker};
 #[derive(Clone, Default)]
 #[must_use = "a builder does nothing before it runs"]
 pub struct ScopeBuilder {
-    limit: Option<NonZeroUsize>,
-    deadline: Option<Instant>,
-    grace: Option<Duration>,
-    longest_grace: Option<Duration>,
-    cleanup: Option<Duration>,
-    longest_cleanup: Option<Duration>,
-    on_skipped: Option<SkippedHook>,
-    clock: Option<Clock>,
-    parent: Option<CancelToken>,
-    panics: PanicPolicy,
-    name: Option<Box<str>>,
-    tracker: Option<Tracker>,
+    pub(crate) limit: Option<NonZeroUsize>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) grace: Option<Duration>,
+    pub(crate) longest_grace: Option<Duration>,
+    pub(crate) cleanup: Option<Duration>,
+    pub(crate) longest_cleanup: Option<Duration>,
+    pub(crate) on_skipped: Option<SkippedHook>,
+    pub(crate) clock: Option<Clock>,
+    pub(crate) parent: Option<CancelToken>,
+    pub(crate) panics: PanicPolicy,
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) tracker: Option<Tracker>,
 }
 
 impl ScopeBuilder {
@@ -237,12 +237,12 @@ impl ScopeBuilder {
         given.or_else(|| self.parent.as_ref().map(CancelToken::clock)).unwrap_or_default()
     }
 
-    fn grace_of_all(&self) -> Duration {
+    pub(crate) fn grace_of_all(&self) -> Duration {
         let longest = self.longest_grace;
         self.grace.or(longest).unwrap_or_default().min(longest.unwrap_or(Duration::MAX))
     }
 
-    fn cleanup_of_all(&self) -> Duration {
+    pub(crate) fn cleanup_of_all(&self) -> Duration {
         let longest = self.longest_cleanup;
         self.cleanup.or(longest).unwrap_or(CLEANUP).min(longest.unwrap_or(Duration::MAX))
     }

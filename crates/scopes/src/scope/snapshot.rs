@@ -22,6 +22,11 @@ impl Snapshot {
         Self { name: name.map(Box::from), children }
     }
 
+    pub(crate) fn of(name: Option<&str>, mut children: Vec<ChildInfo>) -> Self {
+        children.sort_unstable_by_key(|child| child.id);
+        Self { name: name.map(Box::from), children }
+    }
+
     /// The scope's name.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
@@ -43,10 +48,10 @@ impl fmt::Display for Snapshot {
 /// A child, as a [`Snapshot`] shows it.
 #[derive(Clone, Debug)]
 pub struct ChildInfo {
-    id: ChildId,
-    name: Option<Box<str>>,
-    location: &'static Location<'static>,
-    service: bool,
+    pub(crate) id: ChildId,
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) service: bool,
 }
 
 impl ChildInfo {
