@@ -48,7 +48,7 @@ mod settled;
 mod until;
 
 pub use all::{All, all};
-pub use any_ok::{AnyOk, Errors, any_ok};
+pub use any_ok::{AnyOk, NoSuccess, any_ok};
 pub use discard::{Discard, DiscardAll, discard, discard_all};
 pub use first_n::{FirstN, ImpossibleQuorum, TooFew, first_n, quorum};
 pub use gather::Gather;

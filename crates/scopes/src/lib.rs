@@ -40,3 +40,7 @@ pub mod plumbing {
     pub use crate::join::{many::*, tuples::*};
     pub use crate::race::{Contest, Order, many::*, tuples::*};
 }
+
+/// Coming from Go, tokio-util, trio, Kotlin or Java.
+#[doc = include_str!("coming_from.md")]
+pub mod _coming_from {}

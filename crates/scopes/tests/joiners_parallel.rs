@@ -78,7 +78,7 @@ async fn what_is_there_at_the_deadline(runtime: Runtime) {
     });
     let result = result.await.unwrap();
     assert!(!result.complete);
-    let Ok(outcomes) = result.result else { panic!() };
+    let Ok(outcomes) = result.result;
     assert!(matches!(outcomes[..], [Outcome::Output(()), Outcome::Cancelled(Reason::Deadline)]));
 }
 

@@ -8,7 +8,7 @@ use crate::{ChildId, Reason};
 
 /// The first success. The rest is cancelled by it; errors before it are dropped.
 ///
-/// When there is none, the error is all of theirs: [`Errors`], even if it is one, or none because nothing was
+/// When there is none, the error is all of theirs: [`NoSuccess`], even if it is one, or none because nothing was
 /// spawned.
 ///
 /// # Examples
@@ -43,7 +43,7 @@ pub struct AnyOk<T, E> {
 
 impl<T, E> Joiner<Result<T, E>> for AnyOk<T, E> {
     type Out = T;
-    type Error = Errors<E>;
+    type Error = NoSuccess<E>;
 
     fn on_end(&mut self, _: ChildId, outcome: Outcome<Result<T, E>>) -> Flow {
         match outcome {
@@ -57,8 +57,8 @@ impl<T, E> Joiner<Result<T, E>> for AnyOk<T, E> {
         Flow::Continue
     }
 
-    fn finish(self, _: &Cause) -> Result<T, Errors<E>> {
-        self.value.ok_or(Errors(self.errors))
+    fn finish(self, _: &Cause) -> Result<T, NoSuccess<E>> {
+        self.value.ok_or(NoSuccess(self.errors))
     }
 }
 
@@ -68,13 +68,13 @@ impl<T, E> fmt::Debug for AnyOk<T, E> {
     }
 }
 
-/// The errors of several children, in the order in which they came.
+/// No child succeeded: the errors of all, in the order in which they came.
 ///
 /// Its `Display` is a list; its [`source`](Error::source) is the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Errors<E>(Vec<E>);
+pub struct NoSuccess<E>(Vec<E>);
 
-impl<E> Errors<E> {
+impl<E> NoSuccess<E> {
     /// All of them.
     pub fn as_slice(&self) -> &[E] {
         &self.0
@@ -86,7 +86,7 @@ impl<E> Errors<E> {
     }
 }
 
-impl<E: fmt::Display> fmt::Display for Errors<E> {
+impl<E: fmt::Display> fmt::Display for NoSuccess<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some((first, rest)) = self.0.split_first() else {
             return f.write_str("there was no child that could succeed");
@@ -96,7 +96,7 @@ impl<E: fmt::Display> fmt::Display for Errors<E> {
     }
 }
 
-impl<E: Error + 'static> Error for Errors<E> {
+impl<E: Error + 'static> Error for NoSuccess<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.0.first().map(|error| error as _)
     }
