@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![forbid(unsafe_code)]
+
+mod channel;
+mod ext;
+mod sync;
+mod waiters;
+
+pub use channel::*;
+pub use ext::StreamUtil;

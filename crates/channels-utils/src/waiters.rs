@@ -1,0 +1,194 @@
+//! [`Waiters`]: a queue of wakers that stands inside somebody's lock. Who came first is served first; whoever
+//! gives up is taken out in constant time; and waiting allocates nothing once the queue has grown.
+//!
+//! Wakers are user code: they are cloned, woken and dropped outside the lock. So whatever takes a waker out
+//! gives it to the caller, who drops the lock first. [`Wakes`] carries several without an allocation.
+
+use std::task::Waker;
+
+/// No place.
+const NONE: u32 = u32::MAX;
+
+/// A first-in-first-out queue of wakers, in places that are used again.
+pub(crate) struct Waiters {
+    places: Vec<Place>,
+    free: u32,
+    head: u32,
+    tail: u32,
+    /// How many stand in the queue; those that were called do not.
+    waiting: usize,
+}
+
+/// Names one place in a queue. Whoever holds one gives it back with [`Waiters::leave`].
+#[derive(Debug)]
+pub(crate) struct Ticket(u32);
+
+struct Place {
+    /// None when the one who waits was called, and in a free place.
+    waker: Option<Waker>,
+    /// How much is waited for.
+    amount: usize,
+    previous: u32,
+    next: u32,
+}
+
+impl Waiters {
+    pub(crate) const fn new() -> Self {
+        Self { places: Vec::new(), free: NONE, head: NONE, tail: NONE, waiting: 0 }
+    }
+
+    /// How many wait and were not called yet.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Takes the last place in the queue.
+    pub(crate) fn join(&mut self, waker: Waker, amount: usize) -> Ticket {
+        let place = Place { waker: Some(waker), amount, previous: self.tail, next: NONE };
+        let at = if self.free == NONE {
+            let at = u32::try_from(self.places.len()).ok().filter(|at| *at != NONE);
+            let at = at.expect("less than four thousand million wait");
+            self.places.push(place);
+            at
+        } else {
+            let at = self.free;
+            self.free = self.places[at as usize].next;
+            self.places[at as usize] = place;
+            at
+        };
+        match self.tail {
+            NONE => self.head = at,
+            tail => self.places[tail as usize].next = at,
+        }
+        self.tail = at;
+        self.waiting += 1;
+        Ticket(at)
+    }
+
+    /// How much the first in the queue waits for.
+    pub(crate) fn first_amount(&self) -> Option<usize> {
+        self.places.get(self.head as usize).map(|place| place.amount)
+    }
+
+    /// Calls the first: it leaves the queue, and its ticket says so.
+    #[must_use = "the waker is to be woken outside the lock"]
+    pub(crate) fn call_first(&mut self) -> Option<Waker> {
+        if self.head == NONE {
+            return None;
+        }
+        let at = self.head;
+        self.unlink(at);
+        self.places[at as usize].waker.take()
+    }
+
+    /// Whether the holder was called.
+    pub(crate) fn is_called(&self, ticket: &Ticket) -> bool {
+        self.places[ticket.0 as usize].waker.is_none()
+    }
+
+    /// Whether the holder, who was not called, will be woken by this waker.
+    pub(crate) fn will_wake(&self, ticket: &Ticket, waker: &Waker) -> bool {
+        self.places[ticket.0 as usize].waker.as_ref().is_some_and(|known| known.will_wake(waker))
+    }
+
+    /// Has the holder, who was not called, woken by another waker; gives the one before.
+    #[must_use = "the waker is to be dropped outside the lock"]
+    pub(crate) fn replace(&mut self, ticket: &Ticket, waker: Waker) -> Option<Waker> {
+        self.places[ticket.0 as usize].waker.replace(waker)
+    }
+
+    /// Gives the place back: the waker if the holder was not called, none if it was.
+    #[must_use = "the waker is to be dropped outside the lock"]
+    pub(crate) fn leave(&mut self, ticket: Ticket) -> Option<Waker> {
+        let at = ticket.0;
+        let waker = self.places[at as usize].waker.take();
+        if waker.is_some() {
+            self.unlink(at);
+        }
+        self.places[at as usize].next = self.free;
+        self.free = at;
+        waker
+    }
+
+    fn unlink(&mut self, at: u32) {
+        let Place { previous, next, .. } = self.places[at as usize];
+        match previous {
+            NONE => self.head = next,
+            previous => self.places[previous as usize].next = next,
+        }
+        match next {
+            NONE => self.tail = previous,
+            next => self.places[next as usize].previous = previous,
+        }
+        self.waiting -= 1;
+    }
+}
+
+/// How many wakers are carried at once.
+const MOST_WAKES: usize = 8;
+
+/// Wakers on their way out of a lock. Dropped, it wakes them.
+#[derive(Default)]
+#[must_use = "wakers are woken when it is dropped, outside the lock"]
+pub(crate) struct Wakes {
+    wakers: [Option<Waker>; MOST_WAKES],
+    number: usize,
+}
+
+impl Wakes {
+    pub(crate) fn is_full(&self) -> bool {
+        self.number == MOST_WAKES
+    }
+
+    /// Takes one along; not to be called when it is full.
+    pub(crate) fn add(&mut self, waker: Waker) {
+        self.wakers[self.number] = Some(waker);
+        self.number += 1;
+    }
+}
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        for waker in &mut self.wakers[..self.number] {
+            if let Some(waker) = waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn waker() -> Waker {
+        Waker::noop().clone()
+    }
+
+    #[test]
+    fn first_come_first_served_and_places_are_used_again() {
+        let mut waiters = Waiters::new();
+        let [one, two, three] = [1, 2, 3].map(|amount| waiters.join(waker(), amount));
+        assert!(waiters.leave(two).is_some());
+        assert_eq!(waiters.first_amount(), Some(1));
+        assert!(waiters.call_first().is_some());
+        assert!(waiters.is_called(&one) && !waiters.is_called(&three));
+        assert_eq!((waiters.first_amount(), waiters.len()), (Some(3), 1));
+        assert!(waiters.leave(one).is_none());
+        let [four, five] = [4, 5].map(|amount| waiters.join(waker(), amount));
+        assert_eq!(waiters.places.len(), 3);
+        let order = std::iter::from_fn(|| {
+            let amount = waiters.first_amount();
+            waiters.call_first().and(amount)
+        });
+        assert_eq!(order.collect::<Vec<_>>(), [3, 4, 5]);
+        for ticket in [three, four, five] {
+            assert!(waiters.leave(ticket).is_none());
+        }
+        assert!(waiters.is_empty() && waiters.call_first().is_none());
+    }
+}
