@@ -20,7 +20,7 @@ pub use errors::{Closed, SendError, Sent, TryRecvError};
 pub use permit::{Permits, Reserve};
 pub use policy::Overflow;
 pub use receiver::{Receiver, Recv, RecvMany, Remaining};
-pub use sender::{Send, SendAll, Sender, WaitClosed};
+pub use sender::{Send, SendAll, Sender, WaitClosed, WeakSender};
 pub use sink::SenderSink;
 pub use stats::ChannelStats;
 

@@ -4,6 +4,7 @@
 
 mod channel;
 mod ext;
+mod served;
 mod sync;
 mod waiters;
 

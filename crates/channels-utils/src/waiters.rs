@@ -4,7 +4,9 @@
 //! Wakers are user code: they are cloned, woken and dropped outside the lock. So whatever takes a waker out
 //! gives it to the caller, who drops the lock first. [`Wakes`] carries several without an allocation.
 
-use std::task::Waker;
+use std::mem::forget;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll, Waker};
 
 /// No place.
 const NONE: u32 = u32::MAX;
@@ -22,6 +24,13 @@ pub(crate) struct Waiters {
 /// Names one place in a queue. Whoever holds one gives it back with [`Waiters::leave`].
 #[derive(Debug)]
 pub(crate) struct Ticket(u32);
+
+impl Ticket {
+    /// The number of the place, which nobody else has until this ticket leaves.
+    pub(crate) fn place(&self) -> usize {
+        self.0 as usize
+    }
+}
 
 struct Place {
     /// None when the one who waits was called, and in a free place.
@@ -67,6 +76,27 @@ impl Waiters {
         self.tail = at;
         self.waiting += 1;
         Ticket(at)
+    }
+
+    /// Takes the first place in the queue: for whoever was called, and came in vain.
+    pub(crate) fn join_first(&mut self, waker: Waker, amount: usize) -> Ticket {
+        let first = self.head;
+        let ticket = self.join(waker, amount);
+        if first != NONE {
+            let at = ticket.0;
+            self.unlink(at);
+            let place = &mut self.places[at as usize];
+            (place.previous, place.next) = (NONE, first);
+            self.places[first as usize].previous = at;
+            self.head = at;
+            self.waiting += 1;
+        }
+        ticket
+    }
+
+    /// The place of the first in the queue.
+    pub(crate) fn first_place(&self) -> Option<usize> {
+        (self.head != NONE).then_some(self.head as usize)
     }
 
     /// How much the first in the queue waits for.
@@ -131,6 +161,28 @@ impl Waiters {
 /// How many wakers are carried at once.
 const MOST_WAKES: usize = 8;
 
+/// Wakes; a panic of the waker is let go. Whoever wakes has other things in its hands, and others to wake.
+pub(crate) fn wake(waker: Waker) {
+    contain(|| waker.wake());
+}
+
+/// Drops a waker, as [`wake`] wakes it.
+pub(crate) fn let_go(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        contain(|| drop(waker));
+    }
+}
+
+/// Runs what a waker does. The panic hook hears of its panics, and nobody else.
+fn contain(work: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
+        // The payload's destructor may panic too.
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            forget(second);
+        }
+    }
+}
+
 /// Wakers on their way out of a lock. Dropped, it wakes them.
 #[derive(Default)]
 #[must_use = "wakers are woken when it is dropped, outside the lock"]
@@ -155,8 +207,93 @@ impl Drop for Wakes {
     fn drop(&mut self) {
         for waker in &mut self.wakers[..self.number] {
             if let Some(waker) = waker.take() {
-                waker.wake();
+                wake(waker);
             }
+        }
+    }
+}
+
+/// What a look at the state came to.
+pub(crate) enum Turn<R> {
+    Ready(R),
+    Waits,
+    /// The caller clones its waker outside the lock, and looks again.
+    NeedsWaker,
+}
+
+/// What a look needs to wait, and what it leaves to be dropped outside the lock.
+pub(crate) struct Look<'a, 'b> {
+    cx: &'a Context<'b>,
+    waker: Option<Waker>,
+    old: Option<Waker>,
+}
+
+impl Look<'_, '_> {
+    /// Keeps a place in the queue, or takes the last.
+    pub(crate) fn wait<R>(&mut self, queue: &mut Waiters, amount: usize, ticket: &mut Option<Ticket>) -> Turn<R> {
+        match (ticket, self.waker.take()) {
+            (Some(ticket), _) if queue.will_wake(ticket, self.cx.waker()) => {}
+            (_, None) => return Turn::NeedsWaker,
+            (Some(ticket), Some(waker)) => self.old = queue.replace(ticket, waker),
+            (ticket, Some(waker)) => *ticket = Some(queue.join(waker, amount)),
+        }
+        Turn::Waits
+    }
+
+    /// Takes the first place again, having been called in vain. The ticket has to be one that was called.
+    pub(crate) fn wait_first<R>(
+        &mut self,
+        queue: &mut Waiters,
+        amount: usize,
+        ticket: &mut Option<Ticket>,
+    ) -> Turn<R> {
+        let Some(waker) = self.waker.take() else { return Turn::NeedsWaker };
+        if let Some(called) = ticket.take() {
+            self.old = queue.leave(called);
+        }
+        *ticket = Some(queue.join_first(waker, amount));
+        Turn::Waits
+    }
+
+    /// Keeps the waker of the only one that waits here.
+    pub(crate) fn wait_alone<R>(&mut self, place: &mut Option<Waker>) -> Turn<R> {
+        if place.as_ref().is_some_and(|known| known.will_wake(self.cx.waker())) {
+            return Turn::Waits;
+        }
+        let Some(waker) = self.waker.take() else { return Turn::NeedsWaker };
+        self.old = place.replace(waker);
+        Turn::Waits
+    }
+
+    /// Leaves the queue.
+    pub(crate) fn leave(&mut self, queue: &mut Waiters, ticket: &mut Option<Ticket>) {
+        if let Some(ticket) = ticket.take() {
+            self.old = queue.leave(ticket);
+        }
+    }
+
+    /// Takes a waker along, to be dropped outside the lock.
+    pub(crate) fn drop_later(&mut self, waker: Option<Waker>) {
+        if waker.is_some() {
+            self.old = waker;
+        }
+    }
+}
+
+/// Looks at a state until that is ready or waits. The waker is cloned between two looks, and the one that it
+/// replaces is dropped after them: `at` locks, and nothing here does.
+pub(crate) fn look<R>(cx: &Context<'_>, mut at: impl FnMut(&mut Look<'_, '_>) -> Turn<R>) -> Poll<R> {
+    let mut waker = None;
+    loop {
+        let mut look = Look { cx, waker, old: None };
+        let turn = at(&mut look);
+        let Look { waker: unused, old, .. } = look;
+        let_go(old);
+        let_go(unused);
+        match turn {
+            Turn::Ready(ready) => return Poll::Ready(ready),
+            Turn::Waits => return Poll::Pending,
+            Turn::NeedsWaker => waker = Some(cx.waker().clone()),
         }
     }
 }

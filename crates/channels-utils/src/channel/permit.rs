@@ -74,7 +74,7 @@ impl<'a, T> Future for Reserve<'a, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if this.ticket.is_none() && this.amount > this.sender.capacity() {
+        if this.ticket.is_none() && this.amount > this.sender.0.capacity {
             return Poll::Ready(Err(SendError::Full(())));
         }
         let reserved = this.sender.0.poll_reserve(this.amount, &mut this.ticket, cx);

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use super::shared::{Shared, State};
-use super::{Batches, ChannelStats, TryRecvError};
+use super::{Batches, ChannelStats, Sender, TryRecvError};
 use crate::sync::Arc;
 use crate::waiters::Ticket;
 
@@ -17,6 +17,10 @@ use crate::waiters::Ticket;
 ///
 /// Clones compete: each item goes to one of them. When the last is dropped, what is in the channel is dropped
 /// at once, and senders get back what they wait with.
+///
+/// A receiver that was polled as a stream and is told of an item keeps the item from those who wait, until it is
+/// polled again or dropped. Where it may not be polled again for long, as in a `select`, use
+/// [`recv`](Self::recv): dropped, it has another one told.
 pub struct Receiver<T> {
     pub(super) shared: Arc<Shared<T>>,
     pub(super) ticket: Option<Ticket>,
@@ -30,7 +34,8 @@ impl<T> Receiver<T> {
     /// Receives an item; `None` when the channel is closed and empty.
     ///
     /// # Waiting
-    /// It waits while the channel is empty and may still get items.
+    /// It waits while the channel is empty and may still get items. After the channel is closed these are the
+    /// ones that [`Batches`] of other receivers have in hand and may give back.
     ///
     /// # Fairness
     /// Receivers that wait are called in the order in which they came; one that comes just then may be faster.
@@ -39,6 +44,15 @@ impl<T> Receiver<T> {
     /// Dropped before it completes, nothing was received, and another receiver is called in its place.
     pub fn recv(&mut self) -> Recv<'_, T> {
         Recv { receiver: self }
+    }
+
+    /// [`recv`](Self::recv) for code that is not async: it blocks the thread. Not to be called from a future.
+    pub fn recv_blocking(&mut self) -> Option<T> {
+        match self.try_recv() {
+            Ok(item) => Some(item),
+            Err(TryRecvError::Closed) => None,
+            Err(TryRecvError::Empty) => weirs_runtime::block_on(self.recv()),
+        }
     }
 
     /// Receives up to `most` items at once, at the end of `into`, and says how many; zero when the channel is
@@ -97,6 +111,21 @@ impl<T> Receiver<T> {
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many items fit.
+    pub fn capacity(&self) -> usize {
+        self.shared.capacity
+    }
+
+    /// Whether both receive from the same channel.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Whether this is the other end of that sender.
+    pub fn is_from(&self, sender: &Sender<T>) -> bool {
+        Arc::ptr_eq(&self.shared, &sender.0)
     }
 
     pub(super) fn poll_take<R>(

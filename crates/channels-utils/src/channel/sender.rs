@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use super::permit::{Permits, Reserve};
 use super::shared::Shared;
-use super::{ChannelStats, Closed, SendError, SenderSink, Sent};
+use super::{ChannelStats, SendError, SenderSink, Sent};
 use crate::sync::Arc;
 use crate::waiters::Ticket;
 
@@ -52,6 +52,18 @@ impl<T> Sender<T> {
         self.0.try_send(item)
     }
 
+    /// [`send`](Self::send) for code that is not async: it blocks the thread. Not to be called from a future.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_blocking(&self, item: T) -> Result<Sent<T>, SendError<T>> {
+        // Without a park where none is needed.
+        match self.try_send(item) {
+            Err(SendError::Full(item)) if self.0.waits => weirs_runtime::block_on(self.send(item)),
+            sent => sent,
+        }
+    }
+
     /// Sends all that is in `items`, from the front; as many at a time as there is room for.
     ///
     /// One lock and at most a wake for each run of items: this is the fast way for whoever has several. What a
@@ -64,7 +76,8 @@ impl<T> Sender<T> {
     /// Dropped before it completes, what was sent is sent, and the rest is still in `items`.
     ///
     /// # Errors
-    /// [`Closed`] when the channel is closed; what was not sent is still in `items`.
+    /// [`SendError::Closed`] when the channel is closed, and [`SendError::Full`] with
+    /// [`Overflow::Error`](super::Overflow::Error); what was not sent is still in `items`.
     ///
     /// # Examples
     /// ```
@@ -162,7 +175,31 @@ impl<T> Sender<T> {
 
     /// How many items fit.
     pub fn capacity(&self) -> usize {
-        self.stats().capacity
+        self.0.capacity
+    }
+
+    /// Whether both send into the same channel.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// A sender that does not keep the channel open.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use weirs_channels_utils::bounded;
+    ///
+    /// let (sender, mut receiver) = bounded(NonZeroUsize::MIN);
+    /// let weak = sender.downgrade();
+    /// weak.upgrade().unwrap().try_send("still there").unwrap();
+    /// drop(sender);
+    /// assert!(weak.upgrade().is_none());
+    /// assert_eq!(receiver.remaining().count(), 1);
+    /// assert!(receiver.is_closed());
+    /// ```
+    pub fn downgrade(&self) -> WeakSender<T> {
+        WeakSender(Arc::clone(&self.0))
     }
 
     /// The same end as a [`Sink`](futures_sink::Sink).
@@ -187,6 +224,28 @@ impl<T> Drop for Sender<T> {
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("stats", &self.stats()).finish()
+    }
+}
+
+/// A [`Sender`] that does not keep the channel open; made by [`Sender::downgrade`].
+pub struct WeakSender<T>(Arc<Shared<T>>);
+
+impl<T> WeakSender<T> {
+    /// The sender, unless the last one is gone.
+    pub fn upgrade(&self) -> Option<Sender<T>> {
+        self.0.revive_sender().then(|| Sender(Arc::clone(&self.0)))
+    }
+}
+
+impl<T> Clone for WeakSender<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> fmt::Debug for WeakSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakSender").finish_non_exhaustive()
     }
 }
 
@@ -229,12 +288,11 @@ pub struct SendAll<'a, T> {
 }
 
 impl<T> Future for SendAll<'_, T> {
-    type Output = Result<(), Closed<()>>;
+    type Output = Result<(), SendError<()>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let sent = this.sender.0.poll_send_many(this.items, &mut this.ticket, cx);
-        sent.map(|sent| sent.ok_or(Closed(())))
+        this.sender.0.poll_send_many(this.items, &mut this.ticket, cx)
     }
 }
 

@@ -17,7 +17,7 @@ use weirs_runtime::Clock;
 use super::policy::Admission;
 use super::{ChannelStats, OnDrop, SendError, Sent};
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
-use crate::waiters::{Ticket, Waiters, Wakes};
+use crate::waiters::{Ticket, Turn, Waiters, Wakes, let_go};
 
 /// What both ends share.
 pub(super) struct Shared<T> {
@@ -27,6 +27,7 @@ pub(super) struct Shared<T> {
     clock: Option<Clock>,
     /// Whether senders wait when it is full.
     pub(super) waits: bool,
+    pub(super) capacity: usize,
 }
 
 pub(super) struct State<T> {
@@ -76,7 +77,7 @@ impl<T> Shared<T> {
             received: 0,
             dropped: 0,
         };
-        Arc::new(Self { state: Mutex::new(state), on_drop, clock, waits })
+        Arc::new(Self { state: Mutex::new(state), on_drop, clock, waits, capacity })
     }
 
     /// Changes the state, and calls whoever may go on because of it.
@@ -158,23 +159,24 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Sends from the front of `items` until none is left. `None` says that the channel is closed.
+    /// Sends from the front of `items` until none is left; the error says why some are.
     pub(super) fn poll_send_many(
         &self,
         items: &mut VecDeque<T>,
         ticket: &mut Option<Ticket>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<()>> {
+    ) -> Poll<Result<(), SendError<()>>> {
+        while !self.waits {
+            let Some(item) = items.pop_front() else { return Poll::Ready(Ok(())) };
+            let (item, error) = match self.try_send(item) {
+                Ok(_) => continue,
+                Err(SendError::Full(item)) => (item, SendError::Full(())),
+                Err(SendError::Closed(item)) => (item, SendError::Closed(())),
+            };
+            items.push_front(item);
+            return Poll::Ready(Err(error));
+        }
         while !items.is_empty() {
-            if !self.waits {
-                match self.try_send(items.pop_front().expect("it is not empty")) {
-                    Ok(_) | Err(SendError::Full(_)) => continue,
-                    Err(SendError::Closed(item)) => {
-                        items.push_front(item);
-                        return Poll::Ready(None);
-                    }
-                }
-            }
             let push = |state: &mut State<T>| {
                 // The first has its room already.
                 let free = if state.room.is_empty() { state.free() } else { 1 };
@@ -182,11 +184,11 @@ impl<T> Shared<T> {
             };
             match self.poll_room(1, ticket, cx, push) {
                 Poll::Ready(Some(())) => {}
-                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(None) => return Poll::Ready(Err(SendError::Closed(()))),
                 Poll::Pending => return Poll::Pending,
             }
         }
-        Poll::Ready(Some(()))
+        Poll::Ready(Ok(()))
     }
 
     /// Reserves room for so many.
@@ -259,7 +261,7 @@ impl<T> Shared<T> {
                 }
                 Turn::Ready(take.take().map(|take| take(state)))
             });
-            drop(old);
+            let_go(old);
             match turn {
                 Turn::Ready(taken) => return Poll::Ready(taken),
                 Turn::Waits => return Poll::Pending,
@@ -278,7 +280,7 @@ impl<T> Shared<T> {
             }
             waker
         });
-        drop(waker);
+        let_go(waker);
     }
 
     /// Waits for an item, and takes some. `None` says that there is none and will be none. `used` is the batch
@@ -296,7 +298,7 @@ impl<T> Shared<T> {
             let mut old = None;
             let turn = self.change(|state| {
                 state.in_hand -= mem::take(&mut used);
-                if state.queue.is_empty() && !state.closed {
+                if state.queue.is_empty() && !state.has_ended() {
                     let called = ticket.as_ref().is_some_and(|ticket| state.items.is_called(ticket));
                     if called {
                         // Another one was faster.
@@ -308,7 +310,7 @@ impl<T> Shared<T> {
                 let take = if state.queue.is_empty() { None } else { take.take() };
                 Turn::Ready(take.map(|take| take(state)))
             });
-            drop(old);
+            let_go(old);
             match turn {
                 Turn::Ready(taken) => return Poll::Ready(taken),
                 Turn::Waits => return Poll::Pending,
@@ -320,12 +322,12 @@ impl<T> Shared<T> {
     /// A receiver gives up waiting.
     pub(super) fn leave_items(&self, ticket: &mut Option<Ticket>) {
         let waker = self.change(|state| state.leave_items(ticket));
-        drop(waker);
+        let_go(waker);
     }
 
     /// Takes an item without waiting; says whether there will be more when there is none.
     pub(super) fn try_take(&self) -> Result<T, bool> {
-        self.change(|state| state.pop().ok_or(!state.closed))
+        self.change(|state| state.pop().ok_or(!state.has_ended()))
     }
 
     /// Gives a batch back: the items that are left in it to the front of the queue, and its room.
@@ -356,7 +358,7 @@ impl<T> Shared<T> {
                 }
                 wait(&mut state.end, 1, ticket, cx, waker.take(), &mut old)
             });
-            drop(old);
+            let_go(old);
             match turn {
                 Turn::Ready(()) => return Poll::Ready(()),
                 Turn::Waits => return Poll::Pending,
@@ -367,7 +369,7 @@ impl<T> Shared<T> {
 
     pub(super) fn leave_end(&self, ticket: Ticket) {
         let waker = lock(&self.state).end.leave(ticket);
-        drop(waker);
+        let_go(waker);
     }
 
     pub(super) fn close(&self) {
@@ -380,6 +382,14 @@ impl<T> Shared<T> {
 
     pub(super) fn add_sender(&self) {
         lock(&self.state).senders += 1;
+    }
+
+    /// Adds a sender unless the last one is gone.
+    pub(super) fn revive_sender(&self) -> bool {
+        let mut state = lock(&self.state);
+        let alive = state.senders > 0;
+        state.senders += usize::from(alive);
+        alive
     }
 
     pub(super) fn add_receiver(&self) {
@@ -428,6 +438,11 @@ impl<T> State<T> {
         self.capacity.saturating_sub(taken)
     }
 
+    /// Whether there will be no more items: a batch in hand may come back.
+    fn has_ended(&self) -> bool {
+        self.closed && self.in_hand == 0 && self.queue.is_empty()
+    }
+
     fn somebody_waits(&self) -> bool {
         !(self.room.is_empty() && self.items.is_empty() && self.end.is_empty())
     }
@@ -442,7 +457,7 @@ impl<T> State<T> {
             self.granted += if self.closed { 0 } else { self.room.first_amount().unwrap_or(0) };
             self.room.call_first().into_iter().for_each(|waker| wakes.add(waker));
         }
-        while !wakes.is_full() && !self.items.is_empty() && (self.closed || self.called < self.queue.len()) {
+        while !wakes.is_full() && !self.items.is_empty() && (self.has_ended() || self.called < self.queue.len()) {
             self.called += 1;
             self.items.call_first().into_iter().for_each(|waker| wakes.add(waker));
         }
@@ -503,14 +518,6 @@ impl<T> State<T> {
         }
         waker
     }
-}
-
-/// What a look at the state came to.
-enum Turn<R> {
-    Ready(R),
-    Waits,
-    /// The caller clones its waker outside the lock, and looks again.
-    NeedsWaker,
 }
 
 /// Keeps a place in the queue, or takes one.
