@@ -4,9 +4,12 @@
 
 mod channel;
 mod ext;
+pub mod oneshot;
+pub mod rendezvous;
 mod served;
 mod sync;
 mod waiters;
+pub mod watch;
 
 pub use channel::*;
 pub use ext::StreamUtil;
