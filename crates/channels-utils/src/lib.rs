@@ -2,9 +2,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+pub mod broadcast;
 mod channel;
 mod ext;
 pub mod oneshot;
+pub mod priority;
 pub mod rendezvous;
 mod served;
 mod sync;

@@ -43,10 +43,8 @@ pub struct Sender<T>(Arc<Served<State<T>>>);
 /// The end that the value comes from: a future of it.
 ///
 /// # Cancel safety
-/// Dropped, a value that was sent is dropped with it. Awaited by `&mut`, nothing is lost.
-///
-/// # Panics
-/// When it is polled after it was ready with a value.
+/// Dropped, a value that was sent is dropped with it. Awaited by `&mut`, nothing is lost. Polled again after the
+/// value, it gives [`Canceled`].
 #[must_use = "it waits when it is awaited"]
 pub struct Receiver<T>(Arc<Served<State<T>>>);
 
