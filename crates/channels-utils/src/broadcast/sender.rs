@@ -57,7 +57,7 @@ impl<T> Sender<T> {
 }
 
 impl<T: Clone> Sender<T> {
-    /// Sends an item to all receivers; gives how many.
+    /// Sends an item to all receivers; gives how many there were.
     ///
     /// # Waiting
     /// While the queue of a receiver with [`Slow::Wait`] is full. Without receivers, if that was
