@@ -5,6 +5,7 @@
 pub mod broadcast;
 mod channel;
 mod ext;
+mod forward;
 pub mod oneshot;
 pub mod priority;
 pub mod rendezvous;
@@ -15,3 +16,4 @@ pub mod watch;
 
 pub use channel::*;
 pub use ext::StreamUtil;
+pub use forward::{Forward, forward};

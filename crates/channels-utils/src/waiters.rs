@@ -230,7 +230,12 @@ pub(crate) struct Look<'a, 'b> {
 
 impl Look<'_, '_> {
     /// Keeps a place in the queue, or takes the last.
-    pub(crate) fn wait<R>(&mut self, queue: &mut Waiters, amount: usize, ticket: &mut Option<Ticket>) -> Turn<R> {
+    pub(crate) fn wait<R>(
+        &mut self,
+        queue: &mut Waiters,
+        amount: usize,
+        ticket: &mut Option<Ticket>,
+    ) -> Turn<R> {
         match (ticket, self.waker.take()) {
             (Some(ticket), _) if queue.will_wake(ticket, self.cx.waker()) => {}
             (_, None) => return Turn::NeedsWaker,

@@ -93,7 +93,9 @@ fn room_goes_to_those_who_wait_in_their_order() {
     let mut late = sender.send(9);
     for turn in 0..3 {
         assert_eq!(receiver.try_recv(), Ok(turn));
-        assert!(woken.iter().enumerate().all(|(at, woken)| woken.times() == usize::from(at <= turn as usize)));
+        assert!(
+            woken.iter().enumerate().all(|(at, woken)| woken.times() == usize::from(at <= turn as usize))
+        );
         assert!(poll(&mut late, &Woken::new()).is_pending(), "it came later");
         assert!(poll(&mut sends[turn as usize], &woken[turn as usize]).is_ready());
     }

@@ -103,7 +103,7 @@ fn said(log: &Shared, who: usize, number: u64, sent: Option<Result<Sent<Item>, S
         // What the policy dropped is told by `on_drop`.
         Some(Ok(_)) => {
             log.sent.insert((who, number));
-        },
+        }
         Some(Err(error)) => {
             let item = error.into_inner();
             assert_eq!((item.sender, item.number), (who, number), "its own comes back");

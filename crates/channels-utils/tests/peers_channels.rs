@@ -9,7 +9,9 @@ use std::task::{Context, Poll};
 use common::{Counted, Woken, live, poll, some};
 use futures::{SinkExt, StreamExt};
 use weirs_channels_utils::broadcast::{self, Missed, Slow};
-use weirs_channels_utils::{Overflow, SendError, Sent, bounded, channel, oneshot, priority, rendezvous, watch};
+use weirs_channels_utils::{
+    Overflow, SendError, Sent, bounded, channel, oneshot, priority, rendezvous, watch,
+};
 use weirs_runtime::Runtime;
 use weirs_testing::{apply, runtime_test, yields};
 

@@ -102,9 +102,10 @@ impl<T: Clone> Receiver<T> {
         if let Some(item) = self.replayed() {
             return Ok(Ok(item));
         }
-        let got = self.shared.state.change(|state| {
-            got(state, self.place, |state, place| state.change_ring(place, Ring::take_one))
-        });
+        let got = self
+            .shared
+            .state
+            .change(|state| got(state, self.place, |state, place| state.change_ring(place, Ring::take_one)));
         match got {
             None => Err(TryRecvError::Empty),
             Some(got) => got.into_option().ok_or(TryRecvError::Closed),

@@ -117,10 +117,16 @@ impl<T: Clone> Work<T> {
 
 /// What a look at the state came to.
 enum Step {
-    Sent { receivers: usize },
+    Sent {
+        receivers: usize,
+    },
     Closed,
     /// Clone so many items so many times, outside the lock.
-    Copy { number: usize, lists: usize, with_history: bool },
+    Copy {
+        number: usize,
+        lists: usize,
+        with_history: bool,
+    },
     Full,
 }
 

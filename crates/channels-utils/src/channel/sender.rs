@@ -158,6 +158,21 @@ impl<T> Sender<T> {
         WaitClosed { sender: self, ticket: None }
     }
 
+    /// [`send`](Self::send) for whoever holds the item and the ticket.
+    pub(crate) fn poll_send(
+        &self,
+        item: &mut Option<T>,
+        ticket: &mut Option<Ticket>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Sent<T>, SendError<T>>> {
+        self.0.poll_send(item, ticket, cx)
+    }
+
+    /// Gives up waiting in [`poll_send`](Self::poll_send).
+    pub(crate) fn leave_room(&self, ticket: Ticket) {
+        self.0.leave_room(1, ticket);
+    }
+
     /// A look at the channel.
     pub fn stats(&self) -> ChannelStats {
         self.0.stats()

@@ -457,7 +457,10 @@ impl<T> State<T> {
             self.granted += if self.closed { 0 } else { self.room.first_amount().unwrap_or(0) };
             self.room.call_first().into_iter().for_each(|waker| wakes.add(waker));
         }
-        while !wakes.is_full() && !self.items.is_empty() && (self.has_ended() || self.called < self.queue.len()) {
+        while !wakes.is_full()
+            && !self.items.is_empty()
+            && (self.has_ended() || self.called < self.queue.len())
+        {
             self.called += 1;
             self.items.call_first().into_iter().for_each(|waker| wakes.add(waker));
         }
