@@ -30,7 +30,6 @@ use crate::sync::Arc;
 use crate::waiters::{Look, Turn, Wakes, let_go};
 
 /// A place for one value.
-#[must_use]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let state = State { value: None, sender: true, receiver: true, receives: None, waits_closed: None };
     let shared = Arc::new(Served::new(state));

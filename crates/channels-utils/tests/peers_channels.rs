@@ -74,7 +74,7 @@ async fn the_last_item_is_seen_though_its_sender_is_gone(runtime: Runtime) {
         loop {
             match receiver.try_recv() {
                 Ok(item) => got += item,
-                Err(error) if error == weirs_channels_utils::TryRecvError::Closed => break,
+                Err(weirs_channels_utils::TryRecvError::Closed) => break,
                 Err(_) => yields(1).await,
             }
         }

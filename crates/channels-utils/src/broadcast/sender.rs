@@ -136,7 +136,7 @@ pub struct Send<'a, T> {
     sender: &'a Sender<T>,
     item: Option<T>,
     ticket: Option<Ticket>,
-    work: Option<Work<T>>,
+    work: Option<Box<Work<T>>>,
 }
 
 // The item is moved, never pinned.
@@ -170,7 +170,7 @@ pub struct SendAll<'a, T> {
     sender: &'a Sender<T>,
     items: &'a mut VecDeque<T>,
     ticket: Option<Ticket>,
-    work: Option<Work<T>>,
+    work: Option<Box<Work<T>>>,
 }
 
 impl<T> Unpin for SendAll<'_, T> {}
@@ -204,7 +204,7 @@ impl<T> fmt::Debug for SendAll<'_, T> {
     }
 }
 
-fn end<T>(sender: &Sender<T>, ticket: &mut Option<Ticket>, work: &mut Option<Work<T>>) {
+fn end<T>(sender: &Sender<T>, ticket: &mut Option<Ticket>, work: &mut Option<Box<Work<T>>>) {
     if let Some(ticket) = ticket.take() {
         sender.0.leave_room(ticket);
     }

@@ -20,7 +20,8 @@ use crate::waiters::{Look, Ticket, Turn, Waiters, Wakes, let_go, wake};
 pub(super) struct Shared<T> {
     pub(super) state: Served<State<T>>,
     /// Buffers of sends that are over.
-    pool: Mutex<Vec<Work<T>>>,
+    #[expect(clippy::vec_box, reason = "each goes in and out with a send, and is large")]
+    pool: Mutex<Vec<Box<Work<T>>>>,
     pub(super) slow: Slow,
 }
 
@@ -56,6 +57,10 @@ pub(super) struct Work<T> {
     /// How many items are cloned, and for how many receivers.
     cloned: usize,
     lists: usize,
+    /// A clone panicked, so that the lists are not of one length.
+    is_torn: bool,
+    /// For how many was cloned the last time, and whether for those who come later.
+    last: (usize, bool),
     one: VecDeque<T>,
     trash: VecDeque<T>,
     old: VecDeque<Value<T>>,
@@ -69,6 +74,8 @@ impl<T> Default for Work<T> {
             history: VecDeque::new(),
             cloned: 0,
             lists: 0,
+            is_torn: false,
+            last: (0, false),
             one: VecDeque::new(),
             trash: VecDeque::new(),
             old: VecDeque::new(),
@@ -88,30 +95,39 @@ impl<T> Work<T> {
     fn forget_copies(&mut self) {
         self.copies.iter_mut().for_each(VecDeque::clear);
         self.history.clear();
-        (self.cloned, self.lists) = (0, 0);
+        (self.cloned, self.lists, self.is_torn) = (0, 0, false);
     }
 }
 
 impl<T: Clone> Work<T> {
     /// Clones so many items for so many receivers more than one.
     fn clone_items(&mut self, items: &VecDeque<T>, number: usize, lists: usize, with_history: bool) {
+        let fits = self.cloned <= number && (self.lists == 0 || self.lists >= lists);
+        if self.is_torn || !fits {
+            self.forget_copies();
+        }
+        if self.copies.len() < lists {
+            self.copies.resize_with(lists, VecDeque::new);
+        }
+        let (before, lists) = (self.cloned, lists.max(self.lists));
         // If a clone panics there are no copies, not some.
-        let mut fresh = std::mem::take(self);
-        if fresh.cloned > number || fresh.lists > 0 && fresh.lists < lists {
-            fresh.forget_copies();
-        }
-        if fresh.copies.len() < lists {
-            fresh.copies.resize_with(lists, VecDeque::new);
-        }
-        let lists = lists.max(fresh.lists);
-        for copies in &mut fresh.copies[..lists] {
-            copies.extend(items.range(fresh.cloned..number).cloned());
+        (self.cloned, self.lists, self.is_torn) = (0, 0, true);
+        for copies in &mut self.copies[..lists] {
+            copies.extend(items.range(before..number).cloned());
         }
         if with_history {
-            fresh.history.extend(items.range(fresh.cloned..number).cloned().map(Value::new));
+            self.history.extend(items.range(before..number).cloned().map(Value::new));
         }
-        (fresh.cloned, fresh.lists) = (number, lists);
-        *self = fresh;
+        (self.cloned, self.lists, self.is_torn) = (number, lists, false);
+        self.last = (lists, with_history);
+    }
+
+    /// Clones one item as often as the last time: most often that is right, and saves a look under the lock.
+    fn clone_ahead(&mut self, items: &VecDeque<T>) {
+        let (lists, with_history) = self.last;
+        if items.len() == 1 && self.cloned == 0 && (lists > 0 || with_history) {
+            self.clone_items(items, 1, lists, with_history);
+        }
     }
 }
 
@@ -154,12 +170,12 @@ impl<T> Shared<T> {
         Self { state: Served::new(state), pool: Mutex::new(Vec::new()), slow: builder.slow }
     }
 
-    pub(super) fn work(&self) -> Work<T> {
+    pub(super) fn work(&self) -> Box<Work<T>> {
         lock(&self.pool).pop().unwrap_or_default()
     }
 
     /// Buffers for the next send.
-    pub(super) fn give_back(&self, mut work: Work<T>) {
+    pub(super) fn give_back(&self, mut work: Box<Work<T>>) {
         work.forget_copies();
         work.finish();
         lock(&self.pool).push(work);
@@ -197,6 +213,7 @@ impl<T: Clone> Shared<T> {
         ticket: &mut Option<Ticket>,
         cx: &Context<'_>,
     ) -> Poll<Option<usize>> {
+        work.clone_ahead(items);
         loop {
             let step = self.state.poll(cx, |state: &mut State<T>, look: &mut Look<'_, '_>| {
                 if state.closed {
@@ -238,6 +255,7 @@ impl<T: Clone> Shared<T> {
 
     /// Sends if there is room for the first of `items` now: says to how many, `Err(true)` that it is closed.
     pub(super) fn try_send(&self, items: &mut VecDeque<T>, work: &mut Work<T>) -> Result<usize, bool> {
+        work.clone_ahead(items);
         loop {
             let step = self.state.change(|state| match state.closed {
                 true => Step::Closed,
@@ -324,11 +342,9 @@ impl<T> State<T> {
             number = number.min(work.cloned);
         }
         let receivers = self.active;
-        let mut list = 0;
-        for ring in self.rings.iter_mut().flatten().filter(|ring| !ring.is_let_go) {
-            let is_last = list == lists;
-            let from = if is_last { &mut *items } else { &mut work.copies[list] };
-            list += 1;
+        let active = self.rings.iter_mut().flatten().filter(|ring| !ring.is_let_go);
+        for (list, ring) in active.enumerate() {
+            let from = if list == lists { &mut *items } else { &mut work.copies[list] };
             let missed = if number == from.len() {
                 ring.put(from, capacity, &mut work.trash)
             } else {
@@ -357,6 +373,7 @@ impl<T> State<T> {
         if work.cloned == 0 {
             work.lists = 0;
         }
+        work.last = (lists, with_history);
         self.sent += number as u64;
         Step::Sent { receivers }
     }

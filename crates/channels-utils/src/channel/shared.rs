@@ -166,15 +166,8 @@ impl<T> Shared<T> {
         ticket: &mut Option<Ticket>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), SendError<()>>> {
-        while !self.waits {
-            let Some(item) = items.pop_front() else { return Poll::Ready(Ok(())) };
-            let (item, error) = match self.try_send(item) {
-                Ok(_) => continue,
-                Err(SendError::Full(item)) => (item, SendError::Full(())),
-                Err(SendError::Closed(item)) => (item, SendError::Closed(())),
-            };
-            items.push_front(item);
-            return Poll::Ready(Err(error));
+        if !self.waits {
+            return Poll::Ready(self.try_send_many(items));
         }
         while !items.is_empty() {
             let push = |state: &mut State<T>| {
@@ -189,6 +182,20 @@ impl<T> Shared<T> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Sends from the front of `items`, by a policy that never waits.
+    fn try_send_many(&self, items: &mut VecDeque<T>) -> Result<(), SendError<()>> {
+        while let Some(item) = items.pop_front() {
+            let (item, error) = match self.try_send(item) {
+                Ok(_) => continue,
+                Err(SendError::Full(item)) => (item, SendError::Full(())),
+                Err(SendError::Closed(item)) => (item, SendError::Closed(())),
+            };
+            items.push_front(item);
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// Reserves room for so many.

@@ -41,7 +41,6 @@ pub type Response<R> = Receiver<R>;
 /// let (length, ()) = block_on(futures_lite::future::zip(client, server));
 /// assert_eq!(length, Ok(17));
 /// ```
-#[must_use]
 pub fn request<T, R>(item: T) -> (Request<T, R>, Response<R>) {
     let (reply, response) = channel();
     (Request { item, reply }, response)
