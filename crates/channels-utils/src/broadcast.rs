@@ -1,21 +1,21 @@
 //! Every item to every receiver, and nothing lost unless somebody chose to.
 //!
-//! Each receiver has a queue of its own, and all of them get the items in the one order in which the sends were
-//! committed. The capacity is that of each queue: the slowest receiver with room is how far the senders get.
-//! What a slow receiver means is said by [`Slow`]: it holds the senders back, or it loses items and hears how
-//! many, or it is let go.
+//! Each receiver has a queue of its own, and all of them get the items in the one order in which the
+//! sends were committed. The capacity is that of each queue: the slowest receiver with room is how far
+//! the senders get. What a slow receiver means is said by [`Slow`]: it holds the senders back, or it
+//! loses items and hears how many, or it is let go.
 //!
-//! An item is cloned by the sender, outside of all locks, once for each receiver but one. Large items go into an
-//! [`Arc`](std::sync::Arc). Sending [several at once](Sender::send_all) to receivers that take
+//! An item is cloned by the sender, outside of all locks, once for each receiver but one. Large items go
+//! into an [`std::sync::Arc`]. Sending [several at once](Sender::send_all) to receivers that take
 //! [several at once](Receiver::batches) is by far the fastest way.
 //!
 //! It is never closed for good while a sender lives: without receivers, items are dropped, or the senders
 //! [wait](Builder::wait_for_receivers).
 //!
-//! Where losing items is the normal case and thousands of receivers listen, tokio's `broadcast` keeps one copy
-//! for all of them. async-broadcast keeps one copy too, with the receivers' clones made under its lock: where
-//! items are both sent and received one by one it is up to twice as fast; where they go in batches at both ends,
-//! this one is four to ten times as fast.
+//! Where losing items is the normal case and thousands of receivers listen, tokio's `broadcast` keeps one
+//! copy for all of them. async-broadcast keeps one copy too, with the receivers' clones made under its
+//! lock: where items are both sent and received one by one it is up to twice as fast; where they go in
+//! batches at both ends, this one is four to ten times as fast.
 //!
 //! # Examples
 //! ```

@@ -1,7 +1,8 @@
 //! [`forward`]: a stream, sent into a channel: the way from other crates' ends to these.
 //!
-//! A receiver of `async_channel` is a [`Stream`] as it is, and so is a [`Receiver`](crate::Receiver). What goes
-//! from one channel into another is driven by whoever polls this future; it needs no task of its own.
+//! A receiver of `async_channel` is a [`Stream`] as it is, and so is a [`Receiver`](crate::Receiver).
+//! What goes from one channel into another is driven by whoever polls this future; it needs no task of
+//! its own.
 
 use std::fmt;
 use std::future::Future;
@@ -16,12 +17,12 @@ use crate::{SendError, Sender, Sent};
 /// Sends what a stream gives, until it ends; gives how many were sent.
 ///
 /// # Waiting
-/// For items, and for room as [`Sender::send`] does. It takes the next item only when the one before was sent: at
-/// most one is in its hands.
+/// For items, and for room as [`Sender::send`] does. It takes the next item only when the one before was
+/// sent: at most one is in its hands.
 ///
 /// # Cancel safety
-/// Dropped before it completes, the item that waits for room is dropped with it, and the stream too. Awaited by
-/// `&mut` nothing is lost.
+/// Dropped before it completes, the item that waits for room is dropped with it, and the stream too.
+/// Awaited by `&mut` nothing is lost.
 ///
 /// # Errors
 /// [`SendError`] with the item that was not sent, when the channel is closed, or

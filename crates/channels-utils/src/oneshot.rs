@@ -1,8 +1,8 @@
 //! One value from one to another, and the [`request`] that has its reply with it.
 //!
-//! As tokio's and futures', with these differences: a value that was sent is dropped at once when the receiver
-//! goes, and wakers are woken and dropped outside of locks. One pair is one allocation. tokio's is lock-free:
-//! where millions of replies a second matter and tokio is there anyway, take that one.
+//! As tokio's and futures', with these differences: a value that was sent is dropped at once when the
+//! receiver goes, and wakers are woken and dropped outside of locks. One pair is one allocation. tokio's
+//! is lock-free: where millions of replies a second matter and tokio is there anyway, take that one.
 //!
 //! # Examples
 //! ```
@@ -42,8 +42,8 @@ pub struct Sender<T>(Arc<Served<State<T>>>);
 /// The end that the value comes from: a future of it.
 ///
 /// # Cancel safety
-/// Dropped, a value that was sent is dropped with it. Awaited by `&mut`, nothing is lost. Polled again after the
-/// value, it gives [`Canceled`].
+/// Dropped, a value that was sent is dropped with it. Awaited by `&mut`, nothing is lost. Polled again
+/// after the value, it gives [`Canceled`].
 #[must_use = "it waits when it is awaited"]
 pub struct Receiver<T>(Arc<Served<State<T>>>);
 

@@ -1,8 +1,8 @@
 //! A bounded channel with levels: what is urgent goes first, and nothing starves.
 //!
-//! Level 0 is the most urgent. Within a level it is first in, first out. A level that was passed over as often as
-//! the [aging bound](Builder::aging) says has its turn; the same holds for senders that wait for shared room.
-//! To take an item costs a look at each level: levels are few.
+//! Level 0 is the most urgent. Within a level it is first in, first out. A level that was passed over as
+//! often as the [aging bound](Builder::aging) says has its turn; the same holds for senders that wait for
+//! shared room. To take an item costs a look at each level: levels are few.
 //!
 //! # Examples
 //! ```

@@ -1,7 +1,8 @@
 //! A channel without room, as Go's unbuffered one: a send completes only when a receive has taken the item.
 //!
-//! An item that is offered stays with its sender until a receiver takes it. A send that is dropped before has
-//! not sent, and one that has completed was received: there is no moment at which an item is on the way.
+//! An item that is offered stays with its sender until a receiver takes it. A send that is dropped before
+//! has not sent, and one that has completed was received: there is no moment at which an item is on the
+//! way.
 //!
 //! Each item costs two wakes, one for each end. Where a sender need not know that its item was taken, a
 //! [`bounded`](crate::bounded) channel is faster. (tokio and async-channel have none of this kind.)
@@ -74,11 +75,12 @@ pub struct RendezvousStats {
 }
 
 /// The rules:
-/// 1. An item is in `items`, at the place of its sender's ticket, from the offer until a receiver takes it or
-///    the sender takes it back.
-/// 2. A sender is called when its item was taken, and when the channel is closed: then the item is still there.
-/// 3. Receivers that wait are called in their order, as many as there are offers. Others take only offers for
-///    which nobody was called. Whoever was called in vain, because a sender gave up, is first again.
+/// 1. An item is in `items`, at the place of its sender's ticket, from the offer until a receiver takes
+/// it or    the sender takes it back.
+/// 2. A sender is called when its item was taken, and when the channel is closed: then the item is still
+///    there.
+/// 3. Receivers that wait are called in their order, as many as there are offers. Others take only offers
+/// for    which nobody was called. Whoever was called in vain, because a sender gave up, is first again.
 struct State<T> {
     offers: Waiters,
     items: Vec<Option<T>>,

@@ -1,4 +1,5 @@
-//! [`Served`]: a state in a lock, whose changes let others go on. The lock is let go before anybody is woken.
+//! [`Served`]: a state in a lock, whose changes let others go on. The lock is let go before anybody is
+//! woken.
 
 use std::task::{Context, Poll};
 

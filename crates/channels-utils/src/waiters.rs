@@ -1,5 +1,5 @@
-//! [`Waiters`]: a queue of wakers that stands inside somebody's lock. Who came first is served first; whoever
-//! gives up is taken out in constant time; and waiting allocates nothing once the queue has grown.
+//! [`Waiters`]: a queue of wakers that stands inside somebody's lock. Who came first is served first;
+//! whoever gives up is taken out in constant time; and waiting allocates nothing once the queue has grown.
 //!
 //! Wakers are user code: they are cloned, woken and dropped outside the lock. So whatever takes a waker out
 //! gives it to the caller, who drops the lock first. [`Wakes`] carries several without an allocation.
@@ -285,8 +285,8 @@ impl Look<'_, '_> {
     }
 }
 
-/// Looks at a state until that is ready or waits. The waker is cloned between two looks, and the one that it
-/// replaces is dropped after them: `at` locks, and nothing here does.
+/// Looks at a state until that is ready or waits. The waker is cloned between two looks, and the one that
+/// it replaces is dropped after them: `at` locks, and nothing here does.
 pub(crate) fn look<R>(cx: &Context<'_>, mut at: impl FnMut(&mut Look<'_, '_>) -> Turn<R>) -> Poll<R> {
     let mut waker = None;
     loop {

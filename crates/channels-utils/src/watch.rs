@@ -1,11 +1,13 @@
 //! The latest value of something, and a version of it: writers replace, readers see the newest.
 //!
-//! A reader that is slow misses what came between, never the last. The value is behind an [`Arc`]: to read it
-//! takes no lock for longer than to count, so nothing is held across an await, and no reader stops a writer.
+//! A reader that is slow misses what came between, never the last. The value is behind an [`Arc`]: to
+//! read it takes no lock for longer than to count, so nothing is held across an await, and no reader
+//! stops a writer.
 //!
-//! Beside tokio's `watch`: a send is stored even if nobody listens; a read gives an `Arc` in place of a guard
-//! that can deadlock; [`update`](Sender::update) keeps the old value if its function panics. tokio's does not
-//! allocate when a value is replaced: for large values that change in place often, take that one.
+//! Beside tokio's `watch`: a send is stored even if nobody listens; a read gives an `Arc` in place of a
+//! guard that can deadlock; [`update`](Sender::update) keeps the old value if its function panics.
+//! tokio's does not allocate when a value is replaced: for large values that change in place often, take
+//! that one.
 //!
 //! # Examples
 //! ```
@@ -57,8 +59,8 @@ pub struct Sender<T>(Arc<Served<State<T>>>);
 
 /// The end that sees the value; a [`Stream`] of the values that are newer than what it has seen.
 ///
-/// A new one has seen the value that there is; [`mark_unseen`](Self::mark_unseen) makes the stream begin with it.
-/// A clone has seen as much as the one that it is made of.
+/// A new one has seen the value that there is; [`mark_unseen`](Self::mark_unseen) makes the stream begin
+/// with it. A clone has seen as much as the one that it is made of.
 pub struct Receiver<T> {
     shared: Arc<Served<State<T>>>,
     seen: u64,
@@ -111,7 +113,8 @@ impl<T> Sender<T> {
 
     /// Makes a new value of the present one; gives the new one.
     ///
-    /// No lock is held meanwhile. If another sender was faster, `new` is called again with what that one sent.
+    /// No lock is held meanwhile. If another sender was faster, `new` is called again with what that one
+    /// sent.
     ///
     /// # Panics
     /// In whatever way `new` does: the value stays as it was.

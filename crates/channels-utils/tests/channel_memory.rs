@@ -1,4 +1,5 @@
-//! In the long run a channel allocates nothing for an item. One test, for the count is of the whole process.
+//! In the long run a channel allocates nothing for an item. One test, for the count is of the whole
+//! process.
 
 mod common;
 

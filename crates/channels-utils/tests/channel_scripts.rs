@@ -1,8 +1,8 @@
-//! Random scripts in the simulator: many senders and receivers of one channel, which send, take, give up, close
-//! and go, beside a queue that is too simple to be wrong.
+//! Random scripts in the simulator: many senders and receivers of one channel, which send, take, give up,
+//! close and go, beside a queue that is too simple to be wrong.
 //!
-//! The model is kept at the points where something is certain: an item is in it from the moment at which a send
-//! says so. What is received is what it says, in its order.
+//! The model is kept at the points where something is certain: an item is in it from the moment at which
+//! a send says so. What is received is what it says, in its order.
 
 mod common;
 

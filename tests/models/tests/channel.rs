@@ -1,7 +1,7 @@
 //! The bounded channel under every interleaving of what two threads do with it.
 //!
-//! A model that is stuck, because a call was lost, is one that loom ends with a failure: all wait by loom's own
-//! `block_on`.
+//! A model that is stuck, because a call was lost, is one that loom ends with a failure: all wait by
+//! loom's own `block_on`.
 #![cfg(loom)]
 
 use std::future::Future;

@@ -88,8 +88,8 @@ impl<T: Clone> Receiver<T> {
     /// Dropped before it completes, nothing was received.
     ///
     /// # Panics
-    /// In whatever way an item's `clone` does while items are [replayed](super::Builder::replay): that item is
-    /// skipped.
+    /// In whatever way an item's `clone` does while items are [replayed](super::Builder::replay): that
+    /// item is skipped.
     pub fn recv(&mut self) -> Recv<'_, T> {
         Recv { receiver: self }
     }
@@ -112,8 +112,8 @@ impl<T: Clone> Receiver<T> {
         }
     }
 
-    /// Receives up to `most` items at once, at the end of `into`, and says how many; zero at the end, or when
-    /// `most` is zero. A batch ends where something was missed.
+    /// Receives up to `most` items at once, at the end of `into`, and says how many; zero at the end, or
+    /// when `most` is zero. A batch ends where something was missed.
     ///
     /// # Waiting
     /// It waits for the first item only.

@@ -45,8 +45,8 @@ impl<T> Ring<T> {
         self.slow == Slow::Wait && self.used() >= capacity
     }
 
-    /// Puts as many as are in `items` in by its policy; those that did not fit are in `trash`. Says how many are
-    /// missed.
+    /// Puts as many as are in `items` in by its policy; those that did not fit are in `trash`. Says how
+    /// many are missed.
     pub(super) fn put(&mut self, items: &mut VecDeque<T>, capacity: usize, trash: &mut VecDeque<T>) -> usize {
         let free = capacity.saturating_sub(self.used());
         match self.slow {

@@ -20,7 +20,8 @@ impl<T> Sender<T> {
         Self(shared)
     }
 
-    /// A new receiver, which gets what is sent from now on, after what is [replayed](super::Builder::replay).
+    /// A new receiver, which gets what is sent from now on, after what is
+    /// [replayed](super::Builder::replay).
     pub fn subscribe(&self) -> Receiver<T> {
         self.subscribe_with(self.0.slow)
     }
@@ -101,8 +102,8 @@ impl<T: Clone> Sender<T> {
     /// Dropped before it completes, what was sent is sent to all, and the rest is still in `items`.
     ///
     /// # Panics
-    /// In whatever way an item's `clone` does: that item and those behind it are still in `items`, and so may be
-    /// some before it.
+    /// In whatever way an item's `clone` does: that item and those behind it are still in `items`, and so
+    /// may be some before it.
     ///
     /// # Errors
     /// [`Closed`] after [`close`](Self::close); what was not sent is still in `items`.

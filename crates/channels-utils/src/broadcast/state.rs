@@ -3,9 +3,10 @@
 //! The rules:
 //! 1. Under one lock an item is put into all rings: that is the one order of all receivers.
 //! 2. No user code runs under the lock: items are cloned before, and dropped and wakers woken after it.
-//! 3. `full` is how many rings hold the senders back; no ring has more than `capacity`, batches in hand included.
-//! 4. Senders that wait are called one at a time, in their order, when there is room. Until that one has sent or
-//!    given up, it is its turn, and nobody else's.
+//! 3. `full` is how many rings hold the senders back; no ring has more than `capacity`, batches in hand
+//!    included.
+//! 4. Senders that wait are called one at a time, in their order, when there is room. Until that one has
+//! sent or    given up, it is its turn, and nobody else's.
 
 use std::collections::VecDeque;
 use std::sync::Arc as Value;
@@ -102,7 +103,7 @@ impl<T> Work<T> {
 impl<T: Clone> Work<T> {
     /// Clones so many items for so many receivers more than one.
     fn clone_items(&mut self, items: &VecDeque<T>, number: usize, lists: usize, with_history: bool) {
-        let fits = self.cloned <= number && (self.lists == 0 || self.lists >= lists);
+        let fits = self.cloned == 0 || self.cloned <= number && self.lists >= lists;
         if self.is_torn || !fits {
             self.forget_copies();
         }
@@ -122,7 +123,8 @@ impl<T: Clone> Work<T> {
         self.last = (lists, with_history);
     }
 
-    /// Clones one item as often as the last time: most often that is right, and saves a look under the lock.
+    /// Clones one item as often as the last time: most often that is right, and saves a look under the
+    /// lock.
     fn clone_ahead(&mut self, items: &VecDeque<T>) {
         let (lists, with_history) = self.last;
         if items.len() == 1 && self.cloned == 0 && (lists > 0 || with_history) {
@@ -253,7 +255,8 @@ impl<T: Clone> Shared<T> {
         }
     }
 
-    /// Sends if there is room for the first of `items` now: says to how many, `Err(true)` that it is closed.
+    /// Sends if there is room for the first of `items` now: says to how many, `Err(true)` that it is
+    /// closed.
     pub(super) fn try_send(&self, items: &mut VecDeque<T>, work: &mut Work<T>) -> Result<usize, bool> {
         work.clone_ahead(items);
         loop {

@@ -12,9 +12,9 @@ use super::{ChannelStats, Receiver};
 
 /// A stream of a channel's items that takes several at a time; made by [`Receiver::batches`].
 ///
-/// What it has in hand counts against the capacity until the batch is used up, so that the bound holds; senders
-/// that wait are then woken for the whole batch at once. With competing receivers none takes more than its
-/// part.
+/// What it has in hand counts against the capacity until the batch is used up, so that the bound holds;
+/// senders that wait are then woken for the whole batch at once. With competing receivers none takes more
+/// than its part.
 ///
 /// # Cancel safety
 /// Dropped, what is left of its batch is back at the front of the channel.

@@ -8,8 +8,8 @@ use weirs_runtime::{Clock, Instant};
 /// What a channel does with an item for which it has no room.
 ///
 /// All but [`Block`](Self::Block) never wait. What they drop is counted in the channel's
-/// [statistics](super::ChannelStats), shown to [`on_drop`](super::ChannelBuilder::on_drop), and given back to
-/// whoever sends.
+/// [statistics](super::ChannelStats), shown to [`on_drop`](super::ChannelBuilder::on_drop), and given
+/// back to whoever sends.
 ///
 /// | policy | when full | for |
 /// |---|---|---|
@@ -48,8 +48,8 @@ pub enum Overflow {
     /// One of so many items is taken, the first of them; the others go back to the sender. When the channel
     /// is full, so does the one.
     Sample(NonZeroUsize),
-    /// The first item of each period is taken; the others go back to the sender. When the channel is full, so
-    /// does the first. A period of zero takes all.
+    /// The first item of each period is taken; the others go back to the sender. When the channel is
+    /// full, so does the first. A period of zero takes all.
     SampleEvery(Duration),
     /// The sender gets the item back with [`SendError::Full`](super::SendError::Full).
     Error,

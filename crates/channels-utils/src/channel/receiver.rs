@@ -15,11 +15,11 @@ use crate::waiters::Ticket;
 
 /// The end of a channel that things are taken from; a [`Stream`] of its items.
 ///
-/// Clones compete: each item goes to one of them. When the last is dropped, what is in the channel is dropped
-/// at once, and senders get back what they wait with.
+/// Clones compete: each item goes to one of them. When the last is dropped, what is in the channel is
+/// dropped at once, and senders get back what they wait with.
 ///
-/// A receiver that was polled as a stream and is told of an item keeps the item from those who wait, until it is
-/// polled again or dropped. Where it may not be polled again for long, as in a `select`, use
+/// A receiver that was polled as a stream and is told of an item keeps the item from those who wait,
+/// until it is polled again or dropped. Where it may not be polled again for long, as in a `select`, use
 /// [`recv`](Self::recv): dropped, it has another one told.
 pub struct Receiver<T> {
     pub(super) shared: Arc<Shared<T>>,
@@ -34,11 +34,12 @@ impl<T> Receiver<T> {
     /// Receives an item; `None` when the channel is closed and empty.
     ///
     /// # Waiting
-    /// It waits while the channel is empty and may still get items. After the channel is closed these are the
-    /// ones that [`Batches`] of other receivers have in hand and may give back.
+    /// It waits while the channel is empty and may still get items. After the channel is closed these are
+    /// the ones that [`Batches`] of other receivers have in hand and may give back.
     ///
     /// # Fairness
-    /// Receivers that wait are called in the order in which they came; one that comes just then may be faster.
+    /// Receivers that wait are called in the order in which they came; one that comes just then may be
+    /// faster.
     ///
     /// # Cancel safety
     /// Dropped before it completes, nothing was received, and another receiver is called in its place.
@@ -46,7 +47,8 @@ impl<T> Receiver<T> {
         Recv { receiver: self }
     }
 
-    /// [`recv`](Self::recv) for code that is not async: it blocks the thread. Not to be called from a future.
+    /// [`recv`](Self::recv) for code that is not async: it blocks the thread. Not to be called from a
+    /// future.
     pub fn recv_blocking(&mut self) -> Option<T> {
         match self.try_recv() {
             Ok(item) => Some(item),
@@ -55,8 +57,8 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Receives up to `most` items at once, at the end of `into`, and says how many; zero when the channel is
-    /// closed and empty, or `most` is zero.
+    /// Receives up to `most` items at once, at the end of `into`, and says how many; zero when the
+    /// channel is closed and empty, or `most` is zero.
     ///
     /// # Waiting
     /// It waits for the first item only.
@@ -82,8 +84,8 @@ impl<T> Receiver<T> {
 
     /// A stream of the items that takes up to `most` at a time, for the price of one lock.
     ///
-    /// What it has in hand counts against the channel's capacity until the batch is used up. When it is dropped,
-    /// the rest of the batch is back at the front of the channel, for other receivers.
+    /// What it has in hand counts against the channel's capacity until the batch is used up. When it is
+    /// dropped, the rest of the batch is back at the front of the channel, for other receivers.
     pub fn batches(self, most: NonZeroUsize) -> Batches<T> {
         Batches::new(self, most)
     }

@@ -34,8 +34,8 @@ impl<T> Sender<T> {
     /// Room that comes free goes to those who wait, in the order in which they came.
     ///
     /// # Cancel safety
-    /// Dropped before it completes, nothing was sent: the item is dropped with the future. To keep the item,
-    /// [reserve](Self::reserve) first.
+    /// Dropped before it completes, nothing was sent: the item is dropped with the future. To keep the
+    /// item, [reserve](Self::reserve) first.
     ///
     /// # Errors
     /// [`SendError::Closed`] when the channel is closed or nobody receives, and [`SendError::Full`] with
@@ -52,7 +52,8 @@ impl<T> Sender<T> {
         self.0.try_send(item)
     }
 
-    /// [`send`](Self::send) for code that is not async: it blocks the thread. Not to be called from a future.
+    /// [`send`](Self::send) for code that is not async: it blocks the thread. Not to be called from a
+    /// future.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -66,8 +67,9 @@ impl<T> Sender<T> {
 
     /// Sends all that is in `items`, from the front; as many at a time as there is room for.
     ///
-    /// One lock and at most a wake for each run of items: this is the fast way for whoever has several. What a
-    /// policy drops on the way is seen by [`on_drop`](super::ChannelBuilder::on_drop) and the statistics.
+    /// One lock and at most a wake for each run of items: this is the fast way for whoever has several.
+    /// What a policy drops on the way is seen by [`on_drop`](super::ChannelBuilder::on_drop) and the
+    /// statistics.
     ///
     /// # Waiting
     /// As [`send`](Self::send).
@@ -106,8 +108,8 @@ impl<T> Sender<T> {
     /// Dropped before it completes, nothing is reserved.
     ///
     /// # Errors
-    /// [`SendError::Full`] at once when the channel can never hold so many, [`SendError::Closed`] when it is
-    /// closed.
+    /// [`SendError::Full`] at once when the channel can never hold so many, [`SendError::Closed`] when it
+    /// is closed.
     ///
     /// # Examples
     /// The item is made when there is a place for it, and never lost:

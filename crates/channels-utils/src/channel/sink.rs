@@ -11,8 +11,8 @@ use crate::waiters::Ticket;
 
 /// A [`Sender`] as a [`Sink`]; made by [`Sender::into_sink`].
 ///
-/// It is ready when room is reserved for the next item, so `start_send` never refuses for want of room. What
-/// a policy drops is seen by [`on_drop`](super::ChannelBuilder::on_drop) and the statistics.
+/// It is ready when room is reserved for the next item, so `start_send` never refuses for want of room.
+/// What a policy drops is seen by [`on_drop`](super::ChannelBuilder::on_drop) and the statistics.
 ///
 /// # Examples
 /// ```

@@ -14,11 +14,11 @@ use crate::served::Served;
 use crate::sync::Arc;
 use crate::waiters::{Look, Ticket, Turn, let_go};
 
-/// The end of a channel with levels that things are taken from; a [`Stream`]. Clones compete: each item goes to
-/// one of them.
+/// The end of a channel with levels that things are taken from; a [`Stream`]. Clones compete: each item
+/// goes to one of them.
 ///
-/// When the last is dropped, what is in the channel is dropped at once. A receiver that was polled as a stream
-/// and is told of an item keeps it from others who wait, until it is polled again or dropped.
+/// When the last is dropped, what is in the channel is dropped at once. A receiver that was polled as a
+/// stream and is told of an item keeps it from others who wait, until it is polled again or dropped.
 pub struct Receiver<T> {
     shared: Arc<Served<State<T>>>,
     ticket: Option<Ticket>,
@@ -29,8 +29,8 @@ impl<T> Receiver<T> {
         Self { shared, ticket: None }
     }
 
-    /// Receives the most urgent item, or one that has waited long enough; `None` when the channel is closed and
-    /// empty.
+    /// Receives the most urgent item, or one that has waited long enough; `None` when the channel is
+    /// closed and empty.
     ///
     /// # Waiting
     /// It waits while the channel is empty and may still get items.
