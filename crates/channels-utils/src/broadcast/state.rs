@@ -6,7 +6,7 @@
 //! 3. `full` is how many rings hold the senders back; no ring has more than `capacity`, batches in hand
 //!    included.
 //! 4. Senders that wait are called one at a time, in their order, when there is room. Until that one has
-//! sent or    given up, it is its turn, and nobody else's.
+//!    sent or given up, it is its turn, and nobody else's.
 
 use std::collections::VecDeque;
 use std::sync::Arc as Value;

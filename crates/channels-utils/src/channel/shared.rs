@@ -3,8 +3,8 @@
 //!
 //! The rules, which the model in `tests/models` checks:
 //! 1. `queue + in_hand + reserved + granted <= capacity`, always.
-//! 2. Room that comes free is granted to the senders that wait, in their order, before it is free to
-//! others:    a sender is called only together with its grant, and gives the grant on when it gives up.
+//! 2. Room that comes free is granted to the senders that wait, in their order, before it is free to others:
+//!    a sender is called only together with its grant, and gives the grant on when it gives up.
 //! 3. There are at least as many called receivers as items, or no receiver waits.
 //! 4. Whoever is called was taken out of its queue; its ticket is its own until it leaves.
 //! 5. No user code runs under the lock: no waker is cloned, woken or dropped, and no item is dropped.
