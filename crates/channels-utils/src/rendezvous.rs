@@ -77,7 +77,8 @@ pub struct RendezvousStats {
 /// The rules:
 /// 1. An item is in `items`, at the place of its sender's ticket, from the offer until a receiver takes it
 ///    or the sender takes it back.
-/// 2. A sender is called when its item was taken, and when the channel is closed: then the item is still there.
+/// 2. A sender is called when its item was taken, and when the channel is closed: then the item is still
+///    there.
 /// 3. Receivers that wait are called in their order, as many as there are offers. Others take only offers for
 ///    which nobody was called. Whoever was called in vain, because a sender gave up, is first again.
 struct State<T> {
