@@ -14,8 +14,8 @@
 //!
 //! Where losing items is the normal case and thousands of receivers listen, tokio's `broadcast` keeps one
 //! copy for all of them. async-broadcast keeps one copy too, with the receivers' clones made under its
-//! lock: where items are both sent and received one by one it is up to twice as fast; where they go in
-//! batches at both ends, this one is four to ten times as fast.
+//! lock: where items are sent and received one by one it is about twice as fast. Where they go in batches at
+//! both ends, which it cannot, this one is four to ten times as fast.
 //!
 //! # Examples
 //! ```
