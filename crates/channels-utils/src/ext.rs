@@ -1,7 +1,7 @@
 //! [`StreamUtil`]: the operators, as methods of every stream.
 // tidy: allow(size): each operator is a method of this one trait, and most of it is their docs.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::hash::Hash;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -14,10 +14,246 @@ use crate::time::{
     ByNumber, ByWeight, ChunksOrTimeout, Debounce, Edges, Heartbeat, IdleTimeout, SampleEvery,
     SessionWindows, SlidingWindows, Throttle, TimeoutEach, TumblingWindows, WindowsByCount,
 };
+use crate::{Bridge, BridgeUnordered, Conflate, EveryNth, OrDone, Part, Shared, TakeLast, Tee, TeeHub};
 
 /// Operators over any [`Stream`]; what comes out is a stream again.
 pub trait StreamUtil: Stream {
     // Where items go, and until when.
+
+    /// The items until a signal is there: a cancelled token, a deadline, a closed channel, any future.
+    ///
+    /// When both are ready the signal is first. It ends the stream at once; items that were not given out are
+    /// untouched in the source, which [`into_inner`](OrDone::into_inner) gives back.
+    ///
+    /// In Go this is `orDone`: a goroutine that selects on the channel and on `ctx.Done()`, twice for each
+    /// value. Here it is a look at the signal, and no task.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use futures_lite::StreamExt;
+    /// use weirs_channels_utils::{OrDoneEnd, StreamUtil, bounded};
+    /// use weirs_runtime::block_on;
+    ///
+    /// let (sender, receiver) = bounded(NonZeroUsize::new(4).unwrap());
+    /// let (stop, mut stopped) = bounded::<&str>(NonZeroUsize::MIN);
+    /// block_on(async {
+    ///     let mut items = receiver.or_done(Box::pin(async move { stopped.recv().await }));
+    ///     sender.send(1).await.unwrap();
+    ///     assert_eq!(items.next().await, Some(1));
+    ///
+    ///     sender.send(2).await.unwrap();
+    ///     stop.send("enough").await.unwrap();
+    ///     assert_eq!(items.next().await, None);
+    ///     assert_eq!(items.end(), Some(OrDoneEnd::Stopped));
+    ///     assert_eq!(items.stopped_by(), Some(&Some("enough")));
+    /// });
+    /// ```
+    fn or_done<F: IntoFuture>(self, signal: F) -> OrDone<Self, F::IntoFuture>
+    where
+        Self: Sized,
+    {
+        OrDone::new(self, signal.into_future())
+    }
+
+    /// The items of a stream of streams, one stream after the other, in order.
+    ///
+    /// One stream is at hand at a time; the next is asked for when it has ended. Items may be results: an
+    /// error is an item, and nothing stops for it.
+    ///
+    /// In Go this is the bridge: a goroutine that reads a channel of channels and forwards each to its end.
+    ///
+    /// # Examples
+    /// ```
+    /// use futures_lite::{StreamExt, stream};
+    /// use weirs_channels_utils::StreamUtil;
+    /// use weirs_runtime::block_on;
+    ///
+    /// let pages = stream::iter([stream::iter(vec![1, 2]), stream::iter(vec![]), stream::iter(vec![3])]);
+    /// assert_eq!(block_on(pages.bridge().collect::<Vec<_>>()), [1, 2, 3]);
+    /// ```
+    fn bridge(self) -> Bridge<Self>
+    where
+        Self: Sized,
+        Self::Item: Stream,
+    {
+        Bridge::new(self)
+    }
+
+    /// The items of a stream of streams, up to `most` streams at a time, in the order in which they come.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use futures_lite::{StreamExt, stream};
+    /// use weirs_channels_utils::StreamUtil;
+    /// use weirs_runtime::block_on;
+    ///
+    /// let feeds = stream::iter([stream::iter(vec![1, 2]), stream::iter(vec![3])]);
+    /// let mut items = block_on(feeds.bridge_unordered(NonZeroUsize::new(2).unwrap()).collect::<Vec<_>>());
+    /// items.sort();
+    /// assert_eq!(items, [1, 2, 3]);
+    /// ```
+    fn bridge_unordered(self, most: NonZeroUsize) -> BridgeUnordered<Self>
+    where
+        Self: Sized,
+        Self::Item: Stream,
+    {
+        BridgeUnordered::new(self, most)
+    }
+
+    /// `N` consumers, each of which gets every item; for a policy for slow ones, or a number that changes,
+    /// see [`tee_hub`](Self::tee_hub).
+    ///
+    /// The slowest is never more than `bound` items behind: the others wait for it.
+    ///
+    /// In Go this is `tee`: a goroutine that sends each value to two channels, in whichever order they are
+    /// ready, with a bound of one.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use futures_lite::{StreamExt, future, stream};
+    /// use weirs_channels_utils::StreamUtil;
+    /// use weirs_runtime::block_on;
+    ///
+    /// let [numbers, others] = stream::iter(1..=9).tee(NonZeroUsize::new(4).unwrap());
+    /// let sum = numbers.fold(0, |sum, n| sum + n);
+    /// let largest = others.fold(0, |max, n| n.max(max));
+    /// assert_eq!(block_on(future::zip(sum, largest)), (45, 9));
+    /// ```
+    fn tee<const N: usize>(self, bound: NonZeroUsize) -> [Tee<Self>; N]
+    where
+        Self: Sized,
+        Self::Item: Clone,
+    {
+        let hub = self.tee_hub(bound);
+        std::array::from_fn(|_| hub.subscribe())
+    }
+
+    /// As [`tee`](Self::tee), with items in an `Arc`: for what cannot be cloned, or is large.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use std::sync::Arc;
+    /// use futures_lite::{StreamExt, future, stream};
+    /// use weirs_channels_utils::StreamUtil;
+    /// use weirs_runtime::block_on;
+    ///
+    /// let documents = stream::iter([String::from("a long one")]);
+    /// let [mut log, mut index] = documents.tee_arc(NonZeroUsize::MIN);
+    /// let (one, other) = block_on(future::zip(log.next(), index.next()));
+    /// assert!(Arc::ptr_eq(&one.unwrap(), &other.unwrap()));
+    /// ```
+    fn tee_arc<const N: usize>(self, bound: NonZeroUsize) -> [Tee<Shared<Self>>; N]
+    where
+        Self: Sized,
+    {
+        Shared::new(self).tee(bound)
+    }
+
+    /// A source for consumers that come and go, each with its own policy for when it is slow. Each may be
+    /// `bound` items behind.
+    fn tee_hub(self, bound: NonZeroUsize) -> TeeHub<Self>
+    where
+        Self: Sized,
+        Self::Item: Clone,
+    {
+        TeeHub::new(self, bound)
+    }
+
+    /// Two streams: the items for which `question` says yes, and the others.
+    ///
+    /// Whichever needs an item polls the source; up to `bound` items wait for the other one.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use futures_lite::{StreamExt, stream};
+    /// use weirs_channels_utils::StreamUtil;
+    /// use weirs_runtime::block_on;
+    ///
+    /// let (even, odd) = stream::iter(1..=6).divide(|n| n % 2 == 0, NonZeroUsize::new(4).unwrap());
+    /// assert_eq!(block_on(even.collect::<Vec<_>>()), [2, 4, 6]);
+    /// assert_eq!(block_on(odd.collect::<Vec<_>>()), [1, 3, 5]);
+    /// ```
+    fn divide<P>(self, question: P, bound: NonZeroUsize) -> (Part<Self, P>, Part<Self, P>)
+    where
+        Self: Sized,
+        P: FnMut(&Self::Item) -> bool,
+    {
+        crate::tee::divide(self, question, bound)
+    }
+
+    /// All that is ready, folded into one: `init` makes it of the first item, `fold` adds each further one.
+    ///
+    /// Nobody polls while the consumer is busy: what came meanwhile waits in the source, and is folded when
+    /// the consumer asks. So a source that is a channel has to have room for it, or a policy. A source that
+    /// is always ready gives one for each 1024 items.
+    ///
+    /// # Cancel safety
+    /// What is folded and not given out is kept for the next poll.
+    ///
+    /// # Panics
+    /// A panic of `init` or `fold` goes to whoever polls. What `fold` was changing stays as it left it; the
+    /// item is gone.
+    ///
+    /// # Examples
+    /// ```
+    /// use futures_lite::{StreamExt, stream};
+    /// use weirs_channels_utils::StreamUtil;
+    /// use weirs_runtime::block_on;
+    ///
+    /// let mut sums = stream::iter([1, 2, 3]).conflate(|n| n, |sum, n| *sum += n);
+    /// assert_eq!(block_on(sums.next()), Some(6));
+    /// ```
+    fn conflate<B, I, F>(self, init: I, fold: F) -> Conflate<Self, B, I, F>
+    where
+        Self: Sized,
+        I: FnMut(Self::Item) -> B,
+        F: FnMut(&mut B, Self::Item),
+    {
+        Conflate::new(self, init, fold)
+    }
+
+    /// One of `every` items, the first of them.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use futures_lite::{StreamExt, stream};
+    /// use weirs_channels_utils::StreamUtil;
+    /// use weirs_runtime::block_on;
+    ///
+    /// let items = stream::iter(0..7).every_nth(NonZeroUsize::new(3).unwrap());
+    /// assert_eq!(block_on(items.collect::<Vec<_>>()), [0, 3, 6]);
+    /// ```
+    fn every_nth(self, every: NonZeroUsize) -> EveryNth<Self>
+    where
+        Self: Sized,
+    {
+        EveryNth::new(self, every)
+    }
+
+    /// The last `number` items, when the stream has ended. No more than so many are kept.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use futures_lite::{StreamExt, stream};
+    /// use weirs_channels_utils::StreamUtil;
+    /// use weirs_runtime::block_on;
+    ///
+    /// let last = stream::iter(0..7).take_last(NonZeroUsize::new(2).unwrap());
+    /// assert_eq!(block_on(last.collect::<Vec<_>>()), [5, 6]);
+    /// ```
+    fn take_last(self, number: NonZeroUsize) -> TakeLast<Self>
+    where
+        Self: Sized,
+    {
+        TakeLast::new(self, number)
+    }
 
     // Time.
 

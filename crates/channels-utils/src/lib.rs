@@ -2,29 +2,45 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+mod bridge;
 pub mod broadcast;
 mod channel;
 mod concurrent;
 mod ext;
+mod fan_out;
+mod fold;
 mod forward;
+mod merge;
 pub mod oneshot;
+mod or_done;
 pub mod priority;
+mod receive;
 pub mod rendezvous;
 mod served;
+mod sinks;
 mod sources;
 mod sync;
+mod tee;
 mod time;
 mod waiters;
 pub mod watch;
 
+pub use bridge::{Bridge, BridgeUnordered};
 pub use channel::*;
 pub use concurrent::{
     AsReady, ByKey, Concurrent, Drive, Each, ForEachWith, InOrder, RecvResult, Results, RunConcurrent,
     TryForEachWith, TryRunConcurrent,
 };
 pub use ext::StreamUtil;
+pub use fan_out::*;
+pub use fold::{Conflate, EveryNth, TakeLast};
 pub use forward::{Forward, forward};
+pub use merge::*;
+pub use or_done::{OrDone, OrDoneEnd};
+pub use receive::{ReceiveAny, RecvAny};
+pub use sinks::{BatchSink, Keep, OverflowSink, SinkToAll, SinkToAny};
 pub use sources::{LineError, Lines, Rest, feed, lines, ticker};
+pub use tee::{LossyTee, Part, Shared, Slow, Tee, TeeGap, TeeHub};
 pub use time::{
     ByNumber, ByWeight, ChunksOrTimeout, Debounce, Edges, Heartbeat, IdleTimeout, SampleEvery,
     SessionWindows, SlidingWindows, Throttle, TimeWindow, TimeoutEach, TumblingWindows, WindowsByCount,

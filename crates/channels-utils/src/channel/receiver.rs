@@ -149,7 +149,7 @@ impl<T> Receiver<T> {
     }
 
     /// Does not wait any more.
-    pub(super) fn give_up(&mut self) {
+    pub(crate) fn give_up(&mut self) {
         if self.ticket.is_some() {
             self.shared.leave_items(&mut self.ticket);
         }

@@ -42,7 +42,7 @@ impl<T> SenderSink<T> {
         self.sender.as_ref()
     }
 
-    fn let_go(&mut self) {
+    pub(crate) fn let_go(&mut self) {
         if let Some(sender) = &self.sender {
             if let Some(ticket) = self.ticket.take() {
                 sender.0.leave_room(1, ticket);
