@@ -8,8 +8,8 @@ use crate::{ChildId, Reason};
 
 /// The first success. The rest is cancelled by it; errors before it are dropped.
 ///
-/// When there is none, the error is all of theirs: [`NoSuccess`], even if it is one, or none because nothing was
-/// spawned.
+/// When there is none, the error is all of theirs: [`NoSuccess`], even if it is one, or none because nothing
+/// was spawned.
 ///
 /// # Examples
 /// ```

@@ -122,7 +122,8 @@ macro_rules! runs {
             {
                 let policy = self.panics;
                 let ground = Ground::$ground($on);
-                let driver = self.drive(ground, |_| AnyOutput::default(), false, body, AnyOutput::settle_body);
+                let settle = AnyOutput::settle_body;
+                let driver = self.drive(ground, |_| AnyOutput::default(), false, body, settle);
                 async move { outcome(driver.await, policy, || -> Option<Infallible> { None }) }
             }
 
