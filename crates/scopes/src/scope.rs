@@ -1,7 +1,7 @@
 //! [`scope`] and [`try_scope`]: children that borrow, and have ended when the scope has.
 
 pub(crate) mod builder;
-mod cell;
+pub(crate) mod cell;
 mod child;
 mod cleanup;
 pub(crate) mod core;
@@ -10,12 +10,10 @@ mod ended;
 mod errors;
 pub(crate) mod header;
 mod heritage;
-mod ready;
 mod results;
 mod room;
 pub(crate) mod rule;
 mod shield;
-mod slab;
 pub(crate) mod snapshot;
 mod started;
 
@@ -40,10 +38,10 @@ pub use started::{SpawnReady, Started};
 
 use self::core::Core;
 use builder::outcome;
-use cell::{Cell, Unit};
+use cell::{Cell, Join, Unit};
 use driver::{Driver, End};
-use header::Kind;
-use rule::{Hooks, sealed::Sealed};
+use header::{Kind, Seed};
+use rule::{Hooks, Isolated, OfChild, OfService, Tells, sealed::Sealed};
 
 use crate::{CancelToken, Reason};
 
@@ -327,7 +325,7 @@ macro_rules! scope_methods {
                 R: Rule<F::Output>,
                 R::Value: $($Send)* 'env,
             {
-                or_refused(self.insert(Kind::Child, None, None, future, Hooks::child()), $Child::refused)
+                or_refused(self.insert(Kind::Child, None, None, future, OfChild), $Child::refused)
             }
 
             /// [`spawn`](Self::spawn) with a name, for [snapshots](Self::snapshot).
@@ -342,7 +340,7 @@ macro_rules! scope_methods {
                 R::Value: $($Send)* 'env,
             {
                 let name = Some(name.into());
-                or_refused(self.insert(Kind::Child, name, None, future, Hooks::child()), $Child::refused)
+                or_refused(self.insert(Kind::Child, name, None, future, OfChild), $Child::refused)
             }
 
             /// Spawns a child if the scope takes one now.
@@ -375,7 +373,7 @@ macro_rules! scope_methods {
                 R: Rule<F::Output>,
                 R::Value: $($Send)* 'env,
             {
-                self.insert(Kind::Child, None, None, future, Hooks::child())
+                self.insert(Kind::Child, None, None, future, OfChild)
                     .map_err(|(future, why)| Rejected::new(future, why))
             }
 
@@ -431,7 +429,7 @@ macro_rules! scope_methods {
                 R::Value: $($Send)* 'env,
             {
                 let name = Some(name.into());
-                drop(self.insert(Kind::Service, name, None, future, Hooks::service()));
+                drop(self.insert(Kind::Service, name, None, future, OfService));
             }
 
             /// Spawns a child of any output, none of which stops the scope: its errors are its handle's.
@@ -457,7 +455,7 @@ macro_rules! scope_methods {
                 F: Future + $($Send)* 'env,
                 F::Output: $($Send)* 'env,
             {
-                or_refused(self.insert(Kind::Child, None, None, future, Hooks::isolated()), $Child::refused)
+                or_refused(self.insert(Kind::Child, None, None, future, Isolated), $Child::refused)
             }
 
             /// Runs this when the body and all children are gone, after a failure, a panic or a cancelling as
@@ -487,7 +485,7 @@ macro_rules! scope_methods {
             where
                 F: Future<Output = ()> + $($Send)* 'env,
             {
-                drop(self.insert(Kind::Deferred, None, None, future, Hooks::isolated()));
+                drop(self.insert(Kind::Deferred, None, None, future, Isolated));
             }
 
             /// The live children and services, in the order of spawning, with names and places.
@@ -510,13 +508,14 @@ macro_rules! scope_methods {
             }
 
             #[track_caller]
+            #[inline(always)]
             fn insert<F, V>(
                 &self,
                 kind: Kind,
                 name: Option<Box<str>>,
                 ticket: Option<u64>,
                 future: F,
-                hooks: Hooks<R, F::Output, V>,
+                hooks: impl Tells<R, F::Output, V> + $($Sync)* 'env,
             ) -> Result<$Child<'env, V>, (F, Refusal)>
             where
                 F: Future + $($Send)* 'env,
@@ -525,6 +524,7 @@ macro_rules! scope_methods {
                 self.insert_at(Location::caller(), kind, name, ticket, future, hooks)
             }
 
+            #[inline(always)]
             pub(crate) fn insert_at<F, V>(
                 &self,
                 location: &'static Location<'static>,
@@ -532,19 +532,23 @@ macro_rules! scope_methods {
                 name: Option<Box<str>>,
                 ticket: Option<u64>,
                 future: F,
-                hooks: Hooks<R, F::Output, V>,
+                hooks: impl Tells<R, F::Output, V> + $($Sync)* 'env,
             ) -> Result<$Child<'env, V>, (F, Refusal)>
             where
                 F: Future + $($Send)* 'env,
                 V: $($Send)* 'env,
             {
-                self.0.insert(kind, ticket, future, |future, id| {
-                    if let Some(spawned) = hooks.spawned {
-                        spawned(&self.0.rule, id);
-                    }
-                    let header = self.0.header(kind, name, location);
-                    let cell = Cell::new(future, header, hooks.ended);
-                    (Arc::clone(&cell) as _, $Child::new(cell))
+                self.0.insert(kind, ticket, future, |ready, future, id| {
+                    hooks.spawned(&self.0.rule, id);
+                    let seed = Seed { ready, kind, name, location };
+                    let (unit, claim) = Cell::boxed(
+                        future,
+                        seed,
+                        hooks,
+                        |cell| cell as &(dyn Unit<R> + $($Sync)* 'env),
+                        |cell| cell as &(dyn Join<V> + $($Sync)* 'env),
+                    );
+                    (unit, $Child::new(claim))
                 })
             }
 
@@ -575,6 +579,7 @@ scope_methods!(Scope, SharedCore, Child, SpawnWhenFree, [Send +] [Send + Sync +]
 scope_methods!(LocalScope, LocalCore, LocalChild, LocalSpawnWhenFree, [] []);
 
 #[track_caller]
+#[inline(always)]
 pub(crate) fn or_refused<C, F>(inserted: Result<C, (F, Refusal)>, refused: impl FnOnce(Refusal) -> C) -> C {
     match inserted {
         Ok(child) => child,

@@ -2,6 +2,7 @@
 
 mod hosts;
 mod memory;
+mod scope;
 mod select;
 mod simulator;
 mod spawn;
@@ -24,6 +25,7 @@ pub fn experiments() -> Vec<Experiment> {
         token::experiments(),
         select::experiments(),
         task_scope::experiments(),
+        scope::experiments(),
     ]
     .into_iter()
     .flatten()

@@ -17,10 +17,12 @@ pub(super) const MAY_BE_AMBIENT: [Exception; 9] = [
 ];
 
 /// Who may be `unsafe`.
-pub(super) const MAY_BE_UNSAFE: [Exception; 5] = [
+pub(super) const MAY_BE_UNSAFE: [Exception; 7] = [
     ("crates/runtime/src/clock/real/linux.rs", "asks the system for the time, measured"),
     ("crates/runtime/src/task/cell.rs", "the task cell: one allocation for a task, measured"),
     ("crates/runtime/src/task/runner.rs", "the executor's part of the task cell, without a box of its own"),
+    ("crates/scopes/src/scope/cell.rs", "the cell of a scope's child: one allocation for a child, measured"),
+    ("crates/scopes/src/scope/cell/", "the lists and the queue that such cells are in"),
     ("crates/testing/src/alloc.rs", "a global allocator that counts is unsafe by its trait"),
     ("tests/", "counting allocators, and peers' interfaces"),
 ];

@@ -4,10 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::cell::Join;
+use super::cell::{Claim, Join};
 use super::header::Header;
 use super::{ChildId, Ended, Refusal};
 
@@ -36,29 +35,26 @@ use super::{ChildId, Ended, Refusal};
 /// }));
 /// assert_eq!(letters, 8);
 /// ```
-pub struct Child<'env, T>(Handle<dyn Join<T> + Send + Sync + 'env>);
+pub struct Child<'env, T>(Claim<T, dyn Join<T> + Send + Sync + 'env>);
 
 /// The handle of a child of a [`LocalScope`](super::LocalScope): a [`Child`] that stays on its thread.
 ///
 /// All that [`Child`] says holds here too.
-pub struct LocalChild<'env, T>(Handle<dyn Join<T> + 'env>);
+pub struct LocalChild<'env, T>(Claim<T, dyn Join<T> + 'env>);
 
 macro_rules! child_methods {
     ($Child:ident, $($Bound:tt)*) => {
         impl<'env, T> $Child<'env, T> {
-            pub(crate) fn new(join: Arc<dyn Join<T> + $($Bound)* 'env>) -> Self {
-                Self(Handle::Live(join))
+            pub(crate) fn new(claim: Claim<T, dyn Join<T> + $($Bound)* 'env>) -> Self {
+                Self(claim)
             }
 
             pub(crate) fn refused(why: Refusal) -> Self {
-                Self(Handle::Over(Ended::Refused(why)))
+                Self(Claim::over(Ended::Refused(why)))
             }
 
             pub(crate) fn header(&self) -> Option<&Header> {
-                match &self.0 {
-                    Handle::Live(join) => Some(join.header()),
-                    Handle::Over(_) => None,
-                }
+                self.0.header()
             }
 
             /// The number of a child that is new.
@@ -71,9 +67,7 @@ macro_rules! child_methods {
             /// It does not wait; await the handle to know that the child is gone. A child that is over
             /// stays as it was.
             pub fn cancel(&self) {
-                if let Some(header) = self.header() {
-                    header.cancel();
-                }
+                self.0.cancel();
             }
 
             /// Whether the child is over: awaiting it will not wait.
@@ -114,48 +108,3 @@ macro_rules! child_methods {
 
 child_methods! { Child, Send + Sync + }
 child_methods! { LocalChild, }
-
-enum Handle<J: ?Sized + Releases> {
-    Live(Arc<J>),
-    Over(Ended),
-}
-
-impl<J: ?Sized + Releases> Handle<J> {
-    fn poll_end<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Ended>>
-    where
-        J: Join<T>,
-    {
-        let result = match self {
-            Self::Live(join) if !join.header().poll_done(cx) => return Poll::Pending,
-            Self::Live(join) => join.take().unwrap_or(Err(Ended::Taken)),
-            Self::Over(ended) => Err(*ended),
-        };
-        *self = Self::Over(Ended::Taken);
-        Poll::Ready(result)
-    }
-}
-
-impl<J: ?Sized + Releases> Drop for Handle<J> {
-    fn drop(&mut self) {
-        if let Self::Live(join) = self {
-            join.let_go();
-        }
-    }
-}
-
-/// [`Join::release`] without the type of the value, so that a destructor can call it.
-trait Releases {
-    fn let_go(&self);
-}
-
-impl<T> Releases for dyn Join<T> + '_ {
-    fn let_go(&self) {
-        self.release();
-    }
-}
-
-impl<T> Releases for dyn Join<T> + Send + Sync + '_ {
-    fn let_go(&self) {
-        self.release();
-    }
-}

@@ -1,22 +1,24 @@
 //! [`Driver`]: the future of a scope, which polls its body and its children until none is left.
 
+mod abandon;
+
 use std::future::Future;
 use std::mem;
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use weirs_runtime::{Clock, Instant, PanicPayload, Sleep};
 
+use self::abandon::{abandon, tell};
 use super::Ended;
-use super::cell::{Step, Unit};
+use super::cell::{Held, Lent, Queue, Step, Unit, Woken};
 use super::cleanup::{Skipped, SkippedHook};
 use super::core::Core;
 use super::header::{Header, Kind};
-use super::ready::Key;
 use super::rule::{ChildId, Settled};
 use crate::panics::{contain, forget_panic};
 use crate::tracker::Enrolled;
@@ -77,13 +79,16 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             // One that was never polled has no children, one that is over has none any more.
-            if this.start.is_none() && !this.state.over {
+            let panic = if this.start.is_none() && !this.state.over {
                 let on_skipped = this.state.plan.on_skipped.take();
-                let panic = abandon(this.core, this.body.as_mut(), on_skipped);
-                if let Some(payload) = panic {
-                    if !std::thread::panicking() {
-                        resume_unwind(payload.into_inner());
-                    }
+                abandon(this.core, this.body.as_mut(), on_skipped)
+            } else {
+                None
+            };
+            this.state.queue.clear(this.core.take_new());
+            if let Some(payload) = panic {
+                if !std::thread::panicking() {
+                    resume_unwind(payload.into_inner());
                 }
             }
         }
@@ -93,7 +98,6 @@ pin_project! {
 struct State<P: ?Sized, T> {
     plan: Plan,
     value: Option<T>,
-    body: Arc<Header>,
     cause: Option<Cause>,
     panic: Option<PanicPayload>,
     timer: Option<Sleep>,
@@ -105,14 +109,14 @@ struct State<P: ?Sized, T> {
     /// panic.
     cleaning: bool,
     over: bool,
-    deferred: Option<Key>,
+    deferred: Option<ChildId>,
     token: Option<Registration>,
     tracked: Option<Enrolled>,
-    parked: Option<Waker>,
-    /// The woken, and how many of them had their turn.
-    woken: Vec<Key>,
-    turned: usize,
-    units: Vec<(Key, Option<Arc<P>>)>,
+    queue: Queue<P>,
+    /// Those that ended in this turn.
+    ended: Vec<Lent<P>>,
+    /// Something has happened since the last look around.
+    changed: bool,
 }
 
 impl<P, R, G, B, T> Driver<P, R, G, B, T>
@@ -128,12 +132,11 @@ where
         start: G,
         settle: fn(&R, ChildId, B::Output) -> Settled<T>,
     ) -> Self {
-        let body = core.header(Kind::Child, None, Location::caller());
-        body.place(Key::BODY, ChildId::BODY);
+        let queue = Queue::new(&core.ready, Location::caller());
+        core.set_driver(&queue.spawned());
         let state = State {
             plan,
             value: None,
-            body: Arc::new(body),
             cause: None,
             panic: None,
             timer: None,
@@ -144,10 +147,9 @@ where
             deferred: None,
             token: None,
             tracked: None,
-            parked: None,
-            woken: Vec::new(),
-            turned: 0,
-            units: Vec::new(),
+            queue,
+            ended: Vec::new(),
+            changed: true,
         };
         Self { core, start: Some(start), body: None, settle, state }
     }
@@ -163,8 +165,8 @@ where
         };
         let state = this.state;
         state.tracked = this.core.roster.as_ref().map(|roster| roster.enroll());
-        let ready = Arc::clone(&this.core.ready);
-        state.token = Some(this.core.token.on_cancel(move |_| ready.push(Key::CONTROL)));
+        let waker = state.queue.control().clone();
+        state.token = Some(this.core.token.on_cancel(move |_| waker.wake()));
         if let Some(deadline) = state.plan.deadline {
             if state.plan.clock.now() >= deadline {
                 state.stop(this.core, this.body.as_mut(), Cause::Cancelled(Reason::Deadline));
@@ -178,7 +180,7 @@ where
         match contain(|| start(Arc::clone(this.core))) {
             Ok(body) => {
                 this.body.set(Some(body));
-                this.core.ready.push(Key::BODY);
+                state.queue.body().wake_by_ref();
             }
             Err(payload) => {
                 state.panicked(payload);
@@ -191,33 +193,46 @@ where
     fn turn(self: Pin<&mut Self>, budget: &mut usize) -> bool {
         let mut this = self.project();
         let state = this.state;
-        if state.turned == state.woken.len() {
-            state.woken.clear();
-            state.turned = 0;
-            if let Some(parked) = this.core.ready.take(&mut state.woken) {
-                state.parked = Some(parked);
-            }
-        }
-        if state.woken.is_empty() {
+        if !state.queue.fill(|| this.core.take_new()) {
             return false;
         }
-        let till = state.woken.len().min(state.turned + *budget);
-        let mut units = mem::take(&mut state.units);
-        this.core.get(&state.woken[state.turned..till], &mut units);
-        state.turned = till;
-        *budget -= units.len();
-        for (key, unit) in units.drain(..) {
-            match unit {
-                // Whoever was woken before the scope was stopped is gone by now, or is to go on for a while.
-                Some(unit) if !state.hard || state.survives(this.core, unit.header()) => {
-                    state.poll_unit(this.core, this.body.as_mut(), key, unit);
+        while *budget > 0 {
+            let Some(woken) = state.queue.next() else {
+                break;
+            };
+            *budget -= 1;
+            let (unit, cancelled) = match woken {
+                Woken::Child(unit) => (unit, false),
+                Woken::Cancelled(unit) => (unit, true),
+                Woken::Body => {
+                    state.poll_body(this.core, this.body.as_mut(), *this.settle);
+                    continue;
                 }
-                None if key == Key::BODY => state.poll_body(this.core, this.body.as_mut(), *this.settle),
-                Some(_) | None => {}
+                Woken::Control => {
+                    state.changed = true;
+                    continue;
+                }
+                Woken::Gone => continue,
+            };
+            // Whoever was woken before the scope was stopped is gone by now, or is to go on for a while.
+            if !state.hard || state.survives(this.core, unit.header()) {
+                state.poll_unit(this.core, this.body.as_mut(), unit, cancelled);
+            } else {
+                // Spawned on another thread just as the scope was stopped: the look around drops it.
+                state.changed = true;
             }
         }
-        state.units = units;
+        state.remove_ended(this.core);
         true
+    }
+
+    /// Whether there is something to look after between turns.
+    fn has_changed(self: Pin<&mut Self>) -> bool {
+        let this = self.project();
+        let state = this.state;
+        let cancelled = state.cause.is_none() && !state.cleaning && this.core.token.is_cancelled();
+        // When it is hard, a shield may have ended in any poll.
+        mem::take(&mut state.changed) || cancelled || state.hard
     }
 
     /// What has to be done between turns; whether the scope is over.
@@ -319,7 +334,7 @@ where
         let mut budget = BUDGET;
         loop {
             let turned = self.as_mut().turn(&mut budget);
-            if self.as_mut().look_around() {
+            if self.as_mut().has_changed() && self.as_mut().look_around() {
                 return Poll::Ready(self.end());
             }
             if budget == 0 {
@@ -329,29 +344,31 @@ where
                     return Poll::Pending;
                 }
                 budget = 1;
-            }
-            if turned || self.as_mut().look_at_clock(cx) {
+                self.as_mut().project().state.changed = true;
+            } else if turned {
                 continue;
-            }
-            let state = self.as_mut().project().state;
-            let parked = state.parked.take().filter(|parked| parked.will_wake(cx.waker()));
-            let parked = parked.unwrap_or_else(|| cx.waker().clone());
-            match self.core.ready.park(parked) {
-                Ok(()) => return Poll::Pending,
-                Err(parked) => self.as_mut().project().state.parked = Some(parked),
+            } else if self.as_mut().look_at_clock(cx) {
+                self.as_mut().project().state.changed = true;
+            } else if self.state.queue.park(cx.waker()) {
+                return Poll::Pending;
             }
         }
     }
 }
 
 impl<P: ?Sized, T> State<P, T> {
-    fn poll_unit<R, B>(&mut self, core: &Arc<Core<P, R>>, body: Pin<&mut Option<B>>, key: Key, unit: Arc<P>)
-    where
+    fn poll_unit<R, B>(
+        &mut self,
+        core: &Arc<Core<P, R>>,
+        body: Pin<&mut Option<B>>,
+        unit: Lent<P>,
+        cancelled: bool,
+    ) where
         P: Unit<R>,
     {
-        if unit.header().unqueue() {
+        if cancelled {
             self.discard(core, &unit);
-            core.remove(key);
+            self.ended(core, unit);
             if core.token.is_cancelled() {
                 // The rule may have stopped the scope for it, and then nobody else has a turn.
                 let reason = core.token.reason().unwrap_or(Reason::Requested);
@@ -362,11 +379,11 @@ impl<P: ?Sized, T> State<P, T> {
         let step = unit.poll(&core.rule);
         if matches!(step, Step::Pending) {
             if let Some(shields) = core.shields.get().filter(|shields| shields.is_fresh()) {
-                shields.assign_to(core, key);
+                shields.assign(unit.header().id());
             }
             return;
         }
-        core.remove(key);
+        self.ended(core, unit);
         match step {
             Step::Pending | Step::Finished => {}
             Step::Failed => self.stop(core, body, Cause::Failed),
@@ -374,6 +391,31 @@ impl<P: ?Sized, T> State<P, T> {
                 self.panicked(payload);
                 self.stop(core, body, Cause::Panicked);
             }
+        }
+    }
+
+    /// It is removed at the end of the turn, together with others.
+    fn ended<R>(&mut self, core: &Arc<Core<P, R>>, unit: Lent<P>)
+    where
+        P: Unit<R>,
+    {
+        self.changed = true;
+        let at_once = core.has_limit() || unit.header().kind() != Kind::Child;
+        core.ended(&unit);
+        self.ended.push(unit);
+        if at_once {
+            self.remove_ended(core);
+        }
+    }
+
+    fn remove_ended<R>(&mut self, core: &Arc<Core<P, R>>)
+    where
+        P: Unit<R>,
+    {
+        if !self.ended.is_empty() {
+            // It wakes whoever waits for room, which is user code.
+            let removed = contain(|| core.remove(&mut self.ended));
+            self.keep(removed);
         }
     }
 
@@ -389,8 +431,7 @@ impl<P: ?Sized, T> State<P, T> {
         let Some(future) = body.as_mut().as_pin_mut() else {
             return;
         };
-        self.body.unqueue();
-        let waker = Waker::from(Arc::clone(&self.body));
+        let waker = self.queue.body();
         let polled = contain(|| match future.poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(output) => Some(settle(&core.rule, ChildId::BODY, output)),
             Poll::Pending => None,
@@ -401,6 +442,7 @@ impl<P: ?Sized, T> State<P, T> {
             }
             return;
         }
+        self.changed = true;
         let dropped = contain(|| body.set(None));
         match polled.and_then(|settled| dropped.map(|()| settled)) {
             Ok(Some(Settled { value, failed })) => {
@@ -483,7 +525,7 @@ impl<P: ?Sized, T> State<P, T> {
         match header.kind() {
             Kind::Deferred => true,
             // Those who were not kept are gone.
-            Kind::Child | Kind::Service => core.shields.get().is_some_and(|shields| !shields.is_empty()),
+            _ => core.shields.get().is_some_and(|shields| !shields.is_empty()),
         }
     }
 
@@ -502,11 +544,12 @@ impl<P: ?Sized, T> State<P, T> {
         self.keep(told);
     }
 
-    fn discard<R>(&mut self, core: &Core<P, R>, unit: &Arc<P>)
+    fn discard<R>(&mut self, core: &Core<P, R>, unit: &Held<P>)
     where
         P: Unit<R>,
     {
         self.keep(unit.discard(Some(&core.rule), Ended::Cancelled));
+        core.forget(unit.header());
     }
 
     fn keep(&mut self, result: Result<(), PanicPayload>) {
@@ -521,47 +564,5 @@ impl<P: ?Sized, T> State<P, T> {
             None => self.panic = Some(payload),
             Some(_) => forget_panic(Err(payload)),
         }
-    }
-}
-
-/// The scope is dropped before its end: so are its children, the last spawned first, and then its body.
-fn abandon<P, R, B>(
-    core: &Arc<Core<P, R>>,
-    mut body: Pin<&mut Option<B>>,
-    on_skipped: Option<SkippedHook>,
-) -> Option<PanicPayload>
-where
-    P: Unit<R> + ?Sized,
-{
-    let mut first = None;
-    let mut keep = |result: Result<(), PanicPayload>| match (result, &first) {
-        (Err(payload), None) => first = Some(payload),
-        (result, _) => forget_panic(result),
-    };
-    let deferred = core.end();
-    keep(contain(|| {
-        core.token.cancel(Reason::ScopeDropped);
-    }));
-    keep(contain(|| core.dismiss_waiting()));
-    for child in core.remove_all(&[Kind::Child]) {
-        keep(child.discard(None, Ended::Cancelled));
-    }
-    keep(contain(|| body.set(None)));
-    let mut skipped = Skipped::new(core.name.as_deref());
-    let others = core.remove_all(&[Kind::Service, Kind::Deferred]);
-    for unit in others.into_iter().chain(deferred.into_iter().rev()) {
-        if unit.header().kind() == Kind::Deferred {
-            skipped.push(unit.header());
-        }
-        keep(unit.discard(None, Ended::Cancelled));
-    }
-    keep(tell(on_skipped, &skipped));
-    first
-}
-
-fn tell(hook: Option<SkippedHook>, skipped: &Skipped) -> Result<(), PanicPayload> {
-    match hook {
-        Some(hook) if !skipped.is_empty() => contain(|| hook(skipped)),
-        _ => Ok(()),
     }
 }

@@ -41,6 +41,70 @@ pub trait Rule<O>: sealed::Sealed + Sized {
 }
 
 /// What a child tells the rule of its scope. It knows the types of the child, so that nobody else has to.
+pub(crate) trait Tells<R, O, V>: Copy {
+    /// The child is about to exist. Called under a lock.
+    fn spawned(self, rule: &R, id: ChildId);
+
+    /// It ended, with an output or without.
+    fn ended(self, rule: &R, id: ChildId, end: Result<O, Ended>) -> Settled<V>;
+}
+
+/// What an ordinary child tells.
+#[derive(Clone, Copy)]
+pub(crate) struct OfChild;
+
+/// What a service tells.
+#[derive(Clone, Copy)]
+pub(crate) struct OfService;
+
+/// What a child tells that the rule hears nothing of.
+#[derive(Clone, Copy)]
+pub(crate) struct Isolated;
+
+impl<R: Rule<O, Value = V>, O, V> Tells<R, O, V> for OfChild {
+    #[inline(always)]
+    fn spawned(self, rule: &R, id: ChildId) {
+        if R::HEARS_OF_SPAWNS {
+            rule.spawned(id);
+        }
+    }
+
+    #[inline]
+    fn ended(self, rule: &R, id: ChildId, end: Result<O, Ended>) -> Settled<V> {
+        match end {
+            Ok(output) => rule.settle(id, output),
+            Err(why) => {
+                rule.unsettled(id, why);
+                Settled { value: None, failed: false }
+            }
+        }
+    }
+}
+
+impl<R: Rule<O, Value = V>, O, V> Tells<R, O, V> for OfService {
+    #[inline(always)]
+    fn spawned(self, _: &R, _: ChildId) {}
+
+    #[inline]
+    fn ended(self, rule: &R, id: ChildId, end: Result<O, Ended>) -> Settled<V> {
+        match end {
+            Ok(output) => rule.settle_service(id, output),
+            Err(_) => Settled { value: None, failed: false },
+        }
+    }
+}
+
+impl<R, O> Tells<R, O, O> for Isolated {
+    #[inline(always)]
+    fn spawned(self, _: &R, _: ChildId) {}
+
+    #[inline]
+    fn ended(self, _: &R, _: ChildId, end: Result<O, Ended>) -> Settled<O> {
+        Settled { value: end.ok(), failed: false }
+    }
+}
+
+/// The same by pointers, for whoever has to name their type.
 pub(crate) struct Hooks<R, O, V> {
     /// It is about to exist. Called under a lock.
     pub(crate) spawned: Option<fn(&R, ChildId)>,
@@ -59,13 +123,7 @@ impl<R, O, V> Hooks<R, O, V> {
     {
         Self {
             spawned: if R::HEARS_OF_SPAWNS { Some(R::spawned) } else { None },
-            ended: |rule, id, end| match end {
-                Ok(output) => rule.settle(id, output),
-                Err(why) => {
-                    rule.unsettled(id, why);
-                    Settled { value: None, failed: false }
-                }
-            },
+            ended: |rule, id, end| OfChild.ended(rule, id, end),
         }
     }
 
@@ -74,18 +132,26 @@ impl<R, O, V> Hooks<R, O, V> {
     where
         R: Rule<O, Value = V>,
     {
-        let ended = |rule: &R, id, end| match end {
-            Ok(output) => rule.settle_service(id, output),
-            Err(_) => Settled { value: None, failed: false },
-        };
-        Self { spawned: None, ended }
+        Self { spawned: None, ended: |rule, id, end| OfService.ended(rule, id, end) }
     }
 }
 
 impl<R, O> Hooks<R, O, O> {
     /// Of a child that the rule hears nothing of.
     pub(crate) fn isolated() -> Self {
-        Self { spawned: None, ended: |_, _, end| Settled { value: end.ok(), failed: false } }
+        Self { spawned: None, ended: |rule, id, end| Isolated.ended(rule, id, end) }
+    }
+}
+
+impl<R, O, V> Tells<R, O, V> for Hooks<R, O, V> {
+    fn spawned(self, rule: &R, id: ChildId) {
+        if let Some(spawned) = self.spawned {
+            spawned(rule, id);
+        }
+    }
+
+    fn ended(self, rule: &R, id: ChildId, end: Result<O, Ended>) -> Settled<V> {
+        (self.ended)(rule, id, end)
     }
 }
 

@@ -11,9 +11,6 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use weirs_runtime::Instant;
 
-use super::cell::Unit;
-use super::core::Core;
-use super::ready::Key;
 use super::{ChildId, LocalScope, Scope};
 
 /// The shields of a scope that are up.
@@ -50,15 +47,6 @@ impl Shields {
         self.fresh.store(false, Ordering::Relaxed);
         for shield in &mut self.lock().shields {
             shield.child.get_or_insert(child);
-        }
-    }
-
-    /// [`assign`](Self::assign), to the child under this key.
-    pub(crate) fn assign_to<P: ?Sized + Unit<R>, R>(&self, core: &Core<P, R>, key: Key) {
-        let mut found = Vec::with_capacity(1);
-        core.get(&[key], &mut found);
-        if let Some((_, Some(unit))) = found.first() {
-            self.assign(unit.header().id());
         }
     }
 

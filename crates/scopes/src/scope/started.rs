@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::header::Kind;
-use super::rule::Hooks;
+use super::rule::OfChild;
 use super::{Child, Ended, LocalChild, LocalScope, Refusal, Rule, Scope};
 
 /// What a child says that it is ready with; given to it by [`Scope::spawn_ready`](super::Scope::spawn_ready).
@@ -207,7 +207,7 @@ macro_rules! ready_methods {
             {
                 let at = Location::caller();
                 SpawnReady::new($Child::cancel, |started| {
-                    let child = self.insert_at(at, Kind::Child, None, None, start(started), Hooks::child());
+                    let child = self.insert_at(at, Kind::Child, None, None, start(started), OfChild);
                     // The future that is given back is dropped, for nobody else has it.
                     child.map_err(|(_, why)| why)
                 })

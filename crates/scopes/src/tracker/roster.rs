@@ -1,7 +1,8 @@
 //! [`Roster`]: the children of a tracked scope, for its tracker to look at.
 //!
 //! A scope and its children may borrow, and its tracker lives elsewhere. So the tracker holds no scope and no
-//! child; it holds the scope's roster, which has the children's headers, and these borrow nothing.
+//! child; it holds the scope's roster, which keeps the children's cells for the sake of their headers, and
+//! these borrow nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +16,9 @@ use weirs_runtime::{Clock, Instant};
 
 use super::{LiveKind, LiveTask};
 use crate::panics::{contain, forget_panic};
-use crate::scope::header::{Header, Kind};
+use crate::scope::ChildId;
+use crate::scope::cell::Kept;
+use crate::scope::header::Kind;
 use crate::sync::{Mutex, lock};
 
 /// The children of one scope.
@@ -24,15 +27,8 @@ pub(crate) struct Roster {
     clock: Clock,
     name: Option<String>,
     location: &'static Location<'static>,
-    children: Mutex<Children>,
-}
-
-#[derive(Default)]
-struct Children {
-    /// In the order of spawning, with some that are over.
-    entries: Vec<(Arc<Header>, Instant)>,
-    /// Those that are over are taken out when there are so many entries.
-    sweep_at: usize,
+    /// By their numbers, and so in the order of spawning.
+    children: Mutex<BTreeMap<ChildId, (Kept, Instant)>>,
 }
 
 impl Roster {
@@ -46,21 +42,20 @@ impl Roster {
         Arc::new(Self { rosters, clock, name, location, children: Mutex::default() })
     }
 
-    /// Notes a child. At most half of what is noted, or a handful, is over.
-    pub(crate) fn note(&self, header: Arc<Header>) {
+    /// Notes a child that may be over by now.
+    pub(crate) fn note(&self, child: Kept) {
         let now = self.clock.now();
         let mut children = lock(&self.children);
-        let mut over = Vec::new();
-        if children.entries.len() >= children.sweep_at {
-            let (live, done) =
-                std::mem::take(&mut children.entries).into_iter().partition(|entry| !entry.0.is_done());
-            (children.entries, over) = (live, done);
-            children.sweep_at = (2 * children.entries.len()).max(16);
+        // One that is over by now may have been forgotten already; one that is not will be, after this.
+        if !child.header().is_done() {
+            children.insert(child.header().id(), (child, now));
         }
-        children.entries.push((header, now));
-        drop(children);
-        // A header may hold the waker of whoever awaits the child.
-        drop(over);
+    }
+
+    /// Forgets a child that is over.
+    pub(crate) fn forget(&self, child: ChildId) {
+        let gone = lock(&self.children).remove(&child);
+        drop(gone);
     }
 
     /// Puts the scope on its tracker's list until the return value is dropped.
@@ -79,18 +74,17 @@ impl Roster {
         let age = now.saturating_since(begun);
         tasks.push(LiveTask { name, location, kind: LiveKind::Scope, age, task: None });
         let children = lock(&self.children);
-        tasks.extend(children.entries.iter().filter(|entry| !entry.0.is_done()).map(|(header, spawned)| {
-            LiveTask {
-                name: header.name().map(str::to_owned),
-                location: header.location(),
-                kind: match header.kind() {
-                    Kind::Child => LiveKind::Child,
-                    Kind::Service => LiveKind::Service,
-                    Kind::Deferred => LiveKind::Deferred,
-                },
-                age: now.saturating_since(*spawned),
-                task: None,
-            }
+        let live = children.values().map(|(child, spawned)| (child.header(), spawned));
+        tasks.extend(live.filter(|entry| !entry.0.is_done()).map(|(header, spawned)| LiveTask {
+            name: header.name().map(str::to_owned),
+            location: header.location(),
+            kind: match header.kind() {
+                Kind::Child => LiveKind::Child,
+                Kind::Service => LiveKind::Service,
+                _ => LiveKind::Deferred,
+            },
+            age: now.saturating_since(*spawned),
+            task: None,
         }));
     }
 }
