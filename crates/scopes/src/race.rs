@@ -19,6 +19,7 @@ pub use one_of::{OneOf2, OneOf3, OneOf4, OneOf5, OneOf6, OneOf7, OneOf8};
 ///
 /// It takes a tuple of two to eight futures of any types and gives [`OneOf2`] to [`OneOf8`]; or an array of
 /// one type, and gives the number of the winner and its value; or a `Vec`, and gives `None` if it is empty.
+/// (A race of an array without elements does not compile.)
 ///
 /// When several are ready at the same time, each is as likely to win as any other. The choice is made by the
 /// clock's entropy, with one number that is drawn in this call, so that the simulator can replay it.

@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
+use crate::panics::{FirstPanic, contain, forget_panic};
 use crate::{ChildId, Ended, Refusal};
 
 /// Shared by a set, its spawners, and its children. `T` is a value, `H` the handle of a child.
@@ -217,21 +218,28 @@ impl<T, H> Results<T, H> {
         self.wake_first_waiting();
     }
 
-    /// Nobody reads any more. Gives the handles of the children that live.
-    pub(crate) fn forsake(&self) -> Vec<H> {
+    /// Nobody reads any more: `cancel`s the children that live. Whatever panics here keeps none of them.
+    ///
+    /// # Panics
+    /// With the panic of a value's destructor, after all that; called by a destructor.
+    pub(crate) fn forsake(&self, cancel: impl Fn(&H)) {
         let (slots, unread, reader, waiting) = {
             let mut state = self.lock();
             state.reader_is_gone = true;
             let slots = mem::take(&mut state.slots);
             (slots, mem::take(&mut state.unread), state.reader.take(), mem::take(&mut state.waiting))
         };
-        waiting.into_iter().for_each(|(_, waker)| waker.wake());
-        drop((unread, reader));
-        let handles = slots.into_iter().filter_map(|slot| match slot {
-            Slot::Live { handle, .. } => Some(handle),
-            _ => None,
-        });
-        handles.collect()
+        let mut panics = FirstPanic::default();
+        for slot in &slots {
+            if let Slot::Live { handle, .. } = slot {
+                panics.run(|| cancel(handle));
+            }
+        }
+        waiting.into_iter().for_each(|(_, waker)| wake(Some(waker)));
+        panics.run(|| drop(reader));
+        slots.into_iter().for_each(|slot| panics.run(|| drop(slot)));
+        unread.into_iter().for_each(|finished| panics.run(|| drop(finished)));
+        panics.resume_in_drop();
     }
 
     pub(crate) fn add_spawner(&self) {
@@ -298,7 +306,8 @@ impl<T, H> Results<T, H> {
 
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
-        waker.wake();
+        // Often in a destructor, and never for the sake of the one who wakes.
+        forget_panic(contain(|| waker.wake()));
     }
 }
 

@@ -323,6 +323,9 @@ impl CancelToken {
     /// It runs after everything in the tree has been marked and woken. It should be short: whoever cancels
     /// waits for it. A panic in it is contained, and goes to the standard panic hook only.
     ///
+    /// A callback that holds its own token keeps it, and itself, until it is called or its registration is
+    /// dropped: capture a [weak](CancelToken::downgrade) one before [`detach`](Registration::detach).
+    ///
     /// # Examples
     /// ```
     /// use weirs_scopes::CancelToken;

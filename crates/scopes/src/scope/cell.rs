@@ -261,7 +261,9 @@ where
             Owner::Joiner => {
                 // SAFETY: `HANDLE` and `JOINING` were set when `DONE` was (rule 5).
                 let joiner = head.joiner.with_mut(|joiner| unsafe { (*joiner).take() });
-                contain(|| joiner.map_or((), Waker::wake))
+                // Its panic is none of the child's: the child has ended well, and so may the scope.
+                forget_panic(contain(|| joiner.map_or((), Waker::wake)));
+                Ok(())
             }
             // SAFETY: without a handle the result is the driver's (rule 2), which has it dropped here, once.
             Owner::Nobody => contain(|| unsafe { Self::drop_result(header) }),

@@ -12,6 +12,7 @@ use super::header::{Header, Kind};
 use super::heritage::Heritage;
 use super::shield::Shields;
 use super::{ChildId, Refusal};
+use crate::panics::{contain, forget_panic};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::tracker::Roster;
 use crate::{CancelToken, Reason};
@@ -119,13 +120,13 @@ impl<P: ?Sized, R> Core<P, R> {
             state.closed = true;
             mem::take(&mut state.waiting)
         };
-        waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        waiting.into_iter().for_each(|(_, waker)| forget_panic(contain(|| waker.wake())));
     }
 
     /// Wakes all that wait for room, to hear that there will be none.
     pub(crate) fn dismiss_waiting(&self) {
         let waiting = mem::take(&mut self.lock().waiting);
-        waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        waiting.into_iter().for_each(|(_, waker)| forget_panic(contain(|| waker.wake())));
     }
 
     pub(crate) fn cancel(&self, why: Reason) -> bool {
@@ -197,7 +198,7 @@ impl<P: ?Sized, R> Core<P, R> {
             }
         };
         if let Some(waker) = first {
-            waker.wake();
+            forget_panic(contain(|| waker.wake()));
         }
     }
 

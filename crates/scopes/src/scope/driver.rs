@@ -2,6 +2,7 @@
 
 mod abandon;
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::mem;
 use std::panic::{Location, resume_unwind};
@@ -492,7 +493,7 @@ impl<P: ?Sized, T> State<P, T> {
         P: Unit<R>,
     {
         self.hard = true;
-        let kept = self.shielded(core);
+        let kept: HashSet<_> = self.shielded(core).into_iter().collect();
         for child in core.remove_where(|it| it.kind() == Kind::Child && !kept.contains(&it.id())) {
             self.discard(core, &child);
         }

@@ -158,9 +158,7 @@ macro_rules! result_sets {
 
         impl<T, R> Drop for $Set<'_, T, R> {
             fn drop(&mut self) {
-                for child in self.results.forsake() {
-                    child.cancel();
-                }
+                self.results.forsake($Child::cancel);
             }
         }
 

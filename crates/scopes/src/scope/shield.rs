@@ -1,7 +1,9 @@
 //! [`Shield`]: a part of a child that a cancelled scope lets come to its end.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,11 +28,13 @@ pub(crate) struct Shields {
 #[derive(Default)]
 struct List {
     raised: u64,
-    shields: Vec<Raised>,
+    /// Those with a higher number have no child yet.
+    assigned: u64,
+    /// By number, for thousands may be up at once.
+    shields: BTreeMap<u64, Raised>,
 }
 
 struct Raised {
-    number: u64,
     child: Option<ChildId>,
     budget: Duration,
 }
@@ -45,8 +49,11 @@ impl Shields {
     /// The shields that went up in the last poll belong to this child.
     pub(crate) fn assign(&self, child: ChildId) {
         self.fresh.store(false, Ordering::Relaxed);
-        for shield in &mut self.lock().shields {
-            shield.child.get_or_insert(child);
+        let mut list = self.lock();
+        let raised = list.raised;
+        let before = mem::replace(&mut list.assigned, raised);
+        for (_, shield) in list.shields.range_mut(before + 1..) {
+            shield.child = Some(child);
         }
     }
 
@@ -57,7 +64,7 @@ impl Shields {
     /// Whom shields keep that end after `since` and their budget, beyond `now`; and the earliest such end.
     pub(crate) fn kept(&self, since: Instant, now: Instant) -> (Vec<ChildId>, Option<Instant>) {
         let list = self.lock();
-        let ends = list.shields.iter().map(|shield| (shield.child, since + shield.budget));
+        let ends = list.shields.values().map(|shield| (shield.child, since + shield.budget));
         let kept = ends.filter(|(_, end)| *end > now);
         let (children, ends): (Vec<_>, Vec<_>) = kept.filter_map(|(child, end)| Some((child?, end))).unzip();
         (children, ends.into_iter().min())
@@ -67,16 +74,13 @@ impl Shields {
         let mut list = self.lock();
         list.raised += 1;
         let number = list.raised;
-        list.shields.push(Raised { number, child: None, budget });
+        list.shields.insert(number, Raised { child: None, budget });
         self.fresh.store(true, Ordering::Relaxed);
         number
     }
 
     fn lower(&self, number: u64) {
-        let mut list = self.lock();
-        if let Some(at) = list.shields.iter().position(|shield| shield.number == number) {
-            list.shields.swap_remove(at);
-        }
+        self.lock().shields.remove(&number);
     }
 
     // No user code runs under this lock.

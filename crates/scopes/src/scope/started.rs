@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use super::header::Kind;
 use super::rule::OfChild;
 use super::{Child, Ended, LocalChild, LocalScope, Refusal, Rule, Scope};
+use crate::panics::{contain, forget_panic};
 
 /// What a child says that it is ready with; given to it by [`Scope::spawn_ready`](super::Scope::spawn_ready).
 ///
@@ -56,7 +57,8 @@ impl<V> Slot<V> {
             }
         };
         if let Some(waker) = waker {
-            waker.wake();
+            // Often in a destructor, where a second panic would abort.
+            forget_panic(contain(|| waker.wake()));
         }
     }
 

@@ -485,7 +485,7 @@ impl Core {
     fn wake_first_waiting(&self) {
         let first = self.lock().first_waiting(self.limit);
         if let Some(waker) = first {
-            waker.wake();
+            forget_panic(contain(|| waker.wake()));
         }
     }
 
