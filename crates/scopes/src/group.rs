@@ -7,7 +7,7 @@ mod wait;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use weirs_runtime::Runtime;
 
@@ -25,6 +25,10 @@ use crate::{CancelToken, Reason, Registration, Rejected, Snapshot, TaskChild, Ta
 /// Use a [`task_scope`](crate::task_scope()) where one block of code owns the children: it cannot be left
 /// without waiting. Use a group where the owner is a value that lives on: a server that has connections, a
 /// pool.
+///
+/// For results one by one, in a stream, with memory that is bounded: [`TaskScope::results`] and
+/// [`TaskScope::stream`]. A group keeps its values for whoever waits, and [`take`](Self::take) gives those
+/// that there are by now.
 ///
 /// A group whose children give `()`, or anything else without a size, keeps nothing for those that have
 /// ended. [`TryGroup`] is for children that give a [`Result`].
@@ -70,7 +74,7 @@ use crate::{CancelToken, Reason, Registration, Rejected, Snapshot, TaskChild, Ta
 ///
 /// Three workers, as with a `sync.WaitGroup`:
 /// ```
-/// use std::sync::Arc;
+/// use std::sync::{Arc, Mutex, PoisonError};
 /// use std::sync::atomic::{AtomicU32, Ordering};
 /// use weirs_runtime::{Runtime, block_on};
 /// use weirs_scopes::Group;
@@ -145,15 +149,52 @@ struct Owner<R> {
     scope: TaskScope<R>,
     /// Ends the children when the token is cancelled.
     token: Option<Registration>,
+    grace: Arc<Grace>,
     as_error: bool,
 }
 
 impl<R: Send + Sync + 'static> Owner<R> {
     fn new(shared: Shared<R>, as_error: bool) -> Arc<Self> {
         let shared = Arc::new(shared);
-        let called = Arc::clone(&shared);
-        let token = shared.core.token.on_cancel(move |why| called.core.token_cancelled(why));
-        Arc::new(Self { scope: TaskScope(shared), token: Some(token), as_error })
+        let grace = Arc::new(Grace(Mutex::new(Some(None))));
+        let (called, begins) = (Arc::clone(&shared), Arc::clone(&grace));
+        let token = shared.core.token.on_cancel(move |why| {
+            begins.begin(&called);
+            called.core.token_cancelled(why);
+        });
+        Arc::new(Self { scope: TaskScope(shared), token: Some(token), grace, as_error })
+    }
+}
+
+/// The time of grace of a group, once it runs; none when it does not matter any more.
+///
+/// A group is no future, so nobody but the clock itself can tell that the time is over.
+struct Grace(Mutex<Option<Option<Registration>>>);
+
+impl Grace {
+    fn begin<R: Send + Sync + 'static>(&self, shared: &Arc<Shared<R>>) {
+        let heritage = &shared.core.heritage;
+        if heritage.grace.is_zero() || self.lock().is_none() {
+            return;
+        }
+        let over = CancelToken::with_clock(heritage.clock.clone()).child_after(heritage.grace);
+        let called = Arc::clone(shared);
+        let over = over.on_cancel(move |_| called.core.abort(Kind::Child));
+        let unused = match &mut *self.lock() {
+            Some(running) => running.replace(over),
+            None => Some(over),
+        };
+        drop(unused);
+    }
+
+    fn end(&self) {
+        let running = self.lock().take();
+        drop(running);
+    }
+
+    // No user code runs under this lock.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Option<Registration>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -162,6 +203,7 @@ impl<R> Drop for Owner<R> {
         let core = &self.scope.0.core;
         forget_panic(core.take_panic().map_or(Ok(()), Err));
         core.close();
+        self.grace.end();
         core.stop(Cause::Cancelled(Reason::ScopeDropped));
         core.abort(Kind::Child);
         self.token = None;

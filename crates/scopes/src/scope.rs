@@ -3,19 +3,19 @@
 pub(crate) mod builder;
 pub(crate) mod cell;
 mod child;
-mod cleanup;
+pub(crate) mod cleanup;
 pub(crate) mod core;
 pub(crate) mod driver;
 mod ended;
-mod errors;
+pub(crate) mod errors;
 pub(crate) mod header;
-mod heritage;
-mod results;
+pub(crate) mod heritage;
+pub(crate) mod results;
 mod room;
 pub(crate) mod rule;
 mod shield;
 pub(crate) mod snapshot;
-mod started;
+pub(crate) mod started;
 
 use std::fmt;
 use std::future::Future;

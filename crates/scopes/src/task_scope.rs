@@ -4,6 +4,8 @@ pub(crate) mod builder;
 mod child;
 pub(crate) mod core;
 mod driver;
+mod heritage;
+mod results;
 mod room;
 mod seats;
 mod unit;
@@ -14,14 +16,18 @@ use std::panic::Location;
 use std::sync::Arc;
 
 pub use child::TaskChild;
+pub use results::{TaskResultSet, TaskResultSpawner, TaskResultStream};
 pub use room::TaskSpawnWhenFree;
 
 pub(crate) use builder::Ground;
 
-use self::core::{Kind, Shared, Ticket};
+use self::core::{Deferred, Kind, Shared, Ticket};
 use crate::scope::rule::{Hooks, sealed::Sealed};
 use crate::scope::{error_or_value, or_refused, value};
-use crate::{AnyOutput, CancelToken, FirstError, Reason, Refusal, Rejected, Rule, ScopeBuilder, Snapshot};
+use crate::{
+    AnyOutput, CancelToken, FirstError, Reason, Refusal, Rejected, Rule, ScopeBuilder, Snapshot, SpawnReady,
+    Started,
+};
 use unit::Unit;
 use weirs_runtime::Runtime;
 
@@ -46,6 +52,11 @@ use weirs_runtime::Runtime;
 /// [deferred](TaskScope::defer) goes to the outer scope, too; without one it is dropped, and not run.
 ///
 /// The panic of a child, had there been one, is let go; that of a destructor that runs in the drop goes on.
+///
+/// What must come to its end although the scope is cancelled has a time of [grace](ScopeBuilder::grace), or
+/// is [deferred](TaskScope::defer). There is no `shield` here as there is in [`Scope`](crate::Scope): that
+/// scope polls its children itself and knows which of them raised a shield; here the executor does, on any
+/// thread, and whoever cancels drops the children on the spot.
 ///
 /// (Scopes that are dropped within more than thirty others have dropped their children when the outermost
 /// drop returns.)
@@ -274,11 +285,13 @@ impl<R> TaskScope<R> {
     /// let log: Vec<_> = std::iter::from_fn(|| receiver.try_recv().ok()).collect();
     /// assert_eq!(log, ["work", "say goodbye", "disconnect"]);
     /// ```
+    #[track_caller]
     pub fn defer<F>(&self, future: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        drop(self.0.core.defer(Box::pin(future)));
+        let location = Location::caller();
+        drop(self.0.core.defer(Deferred { future: Box::pin(future), location }));
     }
 }
 
@@ -396,6 +409,60 @@ impl<R: Send + Sync + 'static> TaskScope<R> {
         F::Output: Send + 'static,
     {
         or_refused(self.insert(Kind::Child, None, future, Hooks::isolated()), TaskChild::refused)
+    }
+
+    /// Spawns a child, and waits until it says that it is ready: what trio calls `nursery.start`.
+    ///
+    /// `start` makes the child's future, and is given the [`Started`] that says so. The caller is given the
+    /// value and the handle; from then on it is a child as any other. It is spawned at once, not at the first
+    /// poll.
+    ///
+    /// # Waiting
+    /// It waits until the child is ready or has ended.
+    ///
+    /// # Cancel safety
+    /// Dropped before it completes, it cancels the child: until the child is ready, it belongs to the caller.
+    ///
+    /// # Errors
+    /// [`Ended`](crate::Ended) tells how the child ended before it was ready, and
+    /// [`Ended::NotReady`](crate::Ended::NotReady) that it ended well, or dropped its [`Started`];
+    /// [`Ended::Refused`](crate::Ended::Refused) that the scope takes no child now.
+    ///
+    /// # Examples
+    /// ```
+    /// use weirs_runtime::{Runtime, block_on};
+    /// use weirs_scopes::task_scope;
+    ///
+    /// let runtime = Runtime::new(futures::executor::ThreadPool::new().unwrap());
+    /// let (send, receive) = async_channel::unbounded();
+    /// block_on(task_scope(&runtime, async |s| {
+    ///     let ready = s.spawn_ready(|started| async move {
+    ///         // Bind, and only then:
+    ///         started.ready(8080);
+    ///         receive.recv().await
+    ///     });
+    ///     let (port, server) = ready.await.unwrap();
+    ///     assert_eq!(port, 8080);
+    ///     send.send("a request").await.unwrap();
+    ///     assert_eq!(server.await, Ok(Ok("a request")));
+    /// }));
+    /// ```
+    #[track_caller]
+    pub fn spawn_ready<V, G, F>(&self, start: G) -> SpawnReady<V, TaskChild<R::Value>>
+    where
+        V: Send + 'static,
+        G: FnOnce(Started<V>) -> F,
+        F: Future + Send + 'static,
+        R: Rule<F::Output>,
+        R::Value: Send + 'static,
+    {
+        let at = Location::caller();
+        SpawnReady::announced(TaskChild::cancel, |started, over| {
+            let future = over.announce(start(started));
+            let child = self.insert_at(at, Kind::Child, None, None, future, Hooks::child());
+            // The future that is given back is dropped, for nobody else has it.
+            child.map_err(|(_, why)| why)
+        })
     }
 
     /// Opens a [`task_scope`] within this one, on the same runtime: in the body, or in a child.

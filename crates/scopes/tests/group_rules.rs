@@ -364,3 +364,56 @@ async fn random_scripts_lose_nothing(runtime: Runtime) {
     assert_eq!(got, expected);
     assert_eq!(live.load(Ordering::Relaxed), 0);
 }
+
+#[apply(sim_test)]
+async fn a_cancelled_group_has_its_time_of_grace(runtime: Runtime) {
+    let clock = runtime.clock().clone();
+    let second = Duration::from_secs(1);
+    let start = clock.now();
+    let live = Arc::new(AtomicUsize::new(0));
+    let fill = |group: &Group<u32>| {
+        for number in 0..4_u32 {
+            let (clock, counted, token) = (clock.clone(), Counted::new(&live), group.token().clone());
+            group.spawn(async move {
+                let _counted = counted;
+                token.cancelled().await;
+                clock.sleep(number * second).await;
+                number
+            });
+        }
+    };
+    let group = Group::builder(&runtime).grace(2 * second + second / 2).build();
+    fill(&group);
+    yields(2).await;
+    group.cancel(Reason::Shutdown);
+    assert_eq!(live.load(Ordering::Relaxed), 4);
+    assert!(group.try_spawn(async { 9 }).is_err());
+    assert!(matches!(group.wait().await, Err(ScopeError::Cancelled(Reason::Shutdown))));
+    assert_eq!(clock.now(), start + 2 * second + second / 2);
+    assert_eq!((group.take(), live.load(Ordering::Relaxed)), (vec![0, 1, 2], 0));
+
+    // One that is dropped has none, whether it was cancelled before or not.
+    for cancels in [false, true] {
+        let group = Group::builder(&runtime).grace(second).build();
+        fill(&group);
+        yields(2).await;
+        if cancels {
+            group.cancel(Reason::Shutdown);
+        }
+        drop(group);
+        assert_eq!(live.load(Ordering::Relaxed), 0);
+    }
+    // Cancelled before it was there.
+    let token = CancelToken::new();
+    token.cancel(Reason::Shutdown);
+    let group: Group<()> = Group::builder(&runtime).grace(second).under(&token).build();
+    assert!(group.wait().await.is_err());
+
+    // A failure is a cancel, too.
+    let before = clock.now();
+    let group = TryGroup::builder(&runtime).grace(second).build();
+    group.spawn(async { Err::<(), _>("fails") });
+    group.spawn(pending());
+    assert!(matches!(group.wait().await, Err(ScopeError::Failed("fails"))));
+    assert_eq!(clock.now(), before + second);
+}

@@ -160,3 +160,23 @@ async fn dropped_at_every_poll(runtime: Runtime) {
     })
     .await;
 }
+
+#[apply(runtime_test)]
+async fn a_joiner_in_a_scope_ends_with_it(runtime: Runtime) {
+    let live = Arc::new(());
+    let result = weirs_scopes::task_scope(&runtime, async |outer| {
+        let canceller = outer.clone();
+        let gathers = Scope::builder().gather_in(&outer, joiners::outputs(), async |s| {
+            let live = Arc::clone(&live);
+            s.spawn(async move {
+                let _live = live;
+                pending::<u32>().await
+            });
+            canceller.cancel("enough");
+            pending().await
+        });
+        gathers.await
+    });
+    assert!(matches!(result.await, Err(ScopeError::Cancelled(_))));
+    assert_eq!(Arc::strong_count(&live), 1, "all have ended");
+}

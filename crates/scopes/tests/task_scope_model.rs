@@ -5,13 +5,18 @@
 //! and then ends well, fails, panics, cancels its scope, or waits for ever. The scope is awaited, or dropped
 //! after some polls. A log of every event is checked afterwards.
 
+use std::collections::BTreeMap;
+use std::future::{pending, poll_fn};
+use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
 use futures::FutureExt;
-use weirs_runtime::{Clock, Runtime};
-use weirs_scopes::{Ended, FirstError, Reason, TaskScope, try_task_scope};
+use futures::future::BoxFuture;
+use weirs_runtime::{Clock, Instant, Runtime};
+use weirs_scopes::{Ended, FirstError, Reason, Scope, ScopeBuilder, TaskScope, try_task_scope};
 use weirs_testing::{apply, sim_test, yields};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,5 +173,196 @@ fn check(log: &[Event], outcome: Outcome) {
             let number = *payload.downcast::<usize>().expect("a payload of the script's");
             assert_eq!(first, Some(Event::Panicked(number)), "{log:?}");
         }
+    }
+}
+
+/// What happened, when, and to whom: a child of a scope, both by number.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    at: Instant,
+    scope: usize,
+    child: usize,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Spawned {
+        service: bool,
+    },
+    Polled,
+    Gone,
+    /// The scope is cancelled, or has failed.
+    Stopped,
+    /// The scope has returned, or its drop has.
+    Over,
+}
+
+/// Scopes that were built, within each other.
+#[derive(Clone)]
+struct Built {
+    clock: Clock,
+    log: Arc<Mutex<Vec<Entry>>>,
+    /// The limit and the grace of each scope.
+    scopes: Arc<Mutex<Vec<(usize, Duration)>>>,
+}
+
+struct Leaves {
+    built: Built,
+    scope: usize,
+    child: usize,
+}
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        self.built.say(self.scope, self.child, What::Gone);
+    }
+}
+
+impl Built {
+    fn say(&self, scope: usize, child: usize, what: What) {
+        self.log.lock().unwrap().push(Entry { at: self.clock.now(), scope, child, what });
+    }
+
+    fn life(&self, scope: usize, service: bool) -> Leaves {
+        let child = {
+            let log = self.log.lock().unwrap();
+            log.iter().filter(|entry| matches!(entry.what, What::Spawned { .. })).count()
+        };
+        self.say(scope, child, What::Spawned { service });
+        Leaves { built: self.clone(), scope, child }
+    }
+
+    /// Runs a scope in another, or on the runtime; awaits it, or drops it half-way.
+    fn run(self, around: Around, depth: u32) -> BoxFuture<'static, ()> {
+        let random = |most| self.clock.random_below(most);
+        let limit = 1 + random(4) as usize;
+        let grace = Duration::from_secs(random(3));
+        let deadline = (random(4) == 0).then(|| self.clock.now() + Duration::from_secs(1 + random(5)));
+        let most_polls = match random(3) {
+            0 => random(12) as usize,
+            _ => usize::MAX,
+        };
+        let builder = Scope::builder().limit(NonZeroUsize::new(limit).unwrap()).grace(grace);
+        let builder = deadline.into_iter().fold(builder, ScopeBuilder::deadline);
+        let number = {
+            let mut scopes = self.scopes.lock().unwrap();
+            scopes.push((limit, grace));
+            scopes.len() - 1
+        };
+        let built = self.clone();
+        let body = move |s: Script| async move {
+            let told = built.clone();
+            s.token().on_cancel(move |_| told.say(number, usize::MAX, What::Stopped)).detach();
+            for _ in 0..built.clock.random_below(3) {
+                let life = built.life(number, true);
+                s.spawn_service("serves", Self::live(life, Box::pin(pending())));
+            }
+            for _ in 0..built.clock.random_below(8) {
+                // One that is refused is over as well.
+                let life = built.life(number, false);
+                let child = built.clone().child(s.clone(), depth);
+                drop(s.spawn_when_free(Self::live(life, child)).await);
+            }
+            Ok(())
+        };
+        let mut scope: BoxFuture<'static, _> = match around {
+            Around::Runtime(runtime) => Box::pin(builder.try_run_on(&runtime, body)),
+            Around::Scope(outer) => Box::pin(builder.try_run_in(&outer, body)),
+        };
+        Box::pin(async move {
+            let mut polls = 0;
+            poll_fn(|cx| {
+                polls += 1;
+                if polls > most_polls { Poll::Ready(()) } else { scope.as_mut().poll(cx).map(drop) }
+            })
+            .await;
+            drop(scope);
+            self.say(number, usize::MAX, What::Over);
+        })
+    }
+
+    /// Says when it is polled, and dropped.
+    async fn live(life: Leaves, child: BoxFuture<'static, Result<(), usize>>) -> Result<(), usize> {
+        let mut child = child;
+        let result = poll_fn(|cx| {
+            life.built.say(life.scope, life.child, What::Polled);
+            child.as_mut().poll(cx)
+        });
+        let result = result.await;
+        drop(child);
+        drop(life);
+        result
+    }
+
+    fn child(self, s: Script, depth: u32) -> BoxFuture<'static, Result<(), usize>> {
+        Box::pin(async move {
+            let clock = self.clock.clone();
+            yields(clock.random_below(3) as usize).await;
+            match clock.random_below(16) {
+                0 => return Err(1),
+                1 => drop(s.cancel(Reason::Requested)),
+                2 => pending().await,
+                3..=6 if depth > 0 => self.run(Around::Scope(s), depth - 1).await,
+                7..=9 => clock.sleep(Duration::from_millis(clock.random_below(4000))).await,
+                10 => drop(s.token().cancelled().await),
+                _ => yields(clock.random_below(4) as usize).await,
+            }
+            Ok(())
+        })
+    }
+
+    fn check(&self) {
+        let log = self.log.lock().unwrap();
+        for (scope, (limit, grace)) in self.scopes.lock().unwrap().iter().enumerate() {
+            let mut alive = BTreeMap::new();
+            let (mut began, mut stopped, mut over) = (Vec::new(), None::<Instant>, false);
+            for entry in log.iter().filter(|entry| entry.scope == scope) {
+                assert!(!over, "{entry:?} after the end of its scope: {log:?}");
+                match entry.what {
+                    What::Spawned { service } => drop(alive.insert(entry.child, service)),
+                    What::Polled => {
+                        let Some(service) = alive.get(&entry.child) else {
+                            panic!("{entry:?} after its end: {log:?}")
+                        };
+                        if !service && !began.contains(&entry.child) {
+                            began.push(entry.child);
+                        }
+                        assert!(began.len() <= *limit, "more than {limit} at {entry:?}: {log:?}");
+                        let late = stopped.is_some_and(|at| !grace.is_zero() && entry.at > at + *grace);
+                        assert!(service | !late, "{entry:?} after the grace: {log:?}");
+                    }
+                    What::Gone => {
+                        let service = alive.remove(&entry.child);
+                        assert!(service.is_some(), "{entry:?} twice: {log:?}");
+                        let first = service == Some(true) && began.iter().any(|one| alive.contains_key(one));
+                        assert!(!first, "a service ended before the children, {entry:?}: {log:?}");
+                        began.retain(|other| *other != entry.child);
+                    }
+                    What::Stopped => stopped = stopped.or(Some(entry.at)),
+                    What::Over => {
+                        over = true;
+                        assert!(alive.is_empty(), "{alive:?} are left in {scope}: {log:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+enum Around {
+    Runtime(Runtime),
+    Scope(Script),
+}
+
+#[apply(sim_test)]
+async fn scopes_in_scopes_with_limits_grace_services_and_drops(runtime: Runtime) {
+    for _ in 0..4 {
+        let built = Built { clock: runtime.clock().clone(), log: Arc::default(), scopes: Arc::default() };
+        // A child may wait for ever: somebody has to cancel it at last.
+        let clock = runtime.clock();
+        let last = Duration::from_secs(1000);
+        let _ = clock.timeout(last, built.clone().run(Around::Runtime(runtime.clone()), 2)).await;
+        built.check();
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use weirs_runtime::{Instant, Runtime};
 
@@ -53,6 +54,31 @@ impl<G> GroupBuilder<G> {
     /// [under](Self::under).
     pub fn deadline(mut self, at: Instant) -> Self {
         self.scope = self.scope.deadline(at);
+        self
+    }
+
+    /// How long children may go on after the group was cancelled, in answer to its [token](Group::token);
+    /// none if nothing else is said. It is in the time of the runtime's clock.
+    ///
+    /// Those that are left at the end of it are dropped by whoever drives that clock. A group that is dropped
+    /// itself drops its children at once.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use weirs_runtime::{Runtime, block_on};
+    /// use weirs_scopes::{Group, Reason};
+    ///
+    /// let runtime = Runtime::new(futures::executor::ThreadPool::new().unwrap());
+    /// let group: Group<Reason> = Group::builder(&runtime).grace(Duration::from_secs(5)).build();
+    /// let token = group.token().clone();
+    /// group.spawn(async move { token.cancelled().await });
+    /// group.cancel(Reason::Shutdown);
+    /// assert!(block_on(group.wait()).is_err());
+    /// assert_eq!(group.take(), [Reason::Shutdown]);
+    /// ```
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.scope = self.scope.grace(grace);
         self
     }
 

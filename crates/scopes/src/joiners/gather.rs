@@ -477,10 +477,62 @@ impl ScopeBuilder {
         F: FnOnce(TaskScope<Gather<J, O>>) -> Fut,
         Fut: Future<Output = ()>,
     {
+        self.gather_within(Ground::on(runtime), joiner, body)
+    }
+
+    /// [`gather_on`](Self::gather_on) within another parallel scope: on its runtime, cancelled with it, and
+    /// should this one be dropped while a child is inside a poll, the outer one waits for that child.
+    ///
+    /// # Errors
+    /// As [`gather`](Self::gather).
+    ///
+    /// # Examples
+    /// ```
+    /// use weirs_runtime::{Runtime, block_on};
+    /// use weirs_scopes::{Scope, joiners, task_scope};
+    ///
+    /// let runtime = Runtime::new(futures::executor::ThreadPool::new().unwrap());
+    /// let first = block_on(task_scope(&runtime, async |outer| {
+    ///     let race = Scope::builder().gather_in(&outer, joiners::any_ok(), async |s| {
+    ///         s.spawn(async { Err("is down") });
+    ///         s.spawn(async { Ok("is up") });
+    ///     });
+    ///     race.await.unwrap()
+    /// }));
+    /// assert_eq!(first, "is up");
+    /// ```
+    pub fn gather_in<J, O, F, Fut, R>(
+        self,
+        outer: &TaskScope<R>,
+        joiner: J,
+        body: F,
+    ) -> impl Future<Output = Result<J::Out, ScopeError<J::Error>>> + use<J, O, F, Fut, R>
+    where
+        J: Joiner<O> + Send + 'static,
+        O: Send + 'static,
+        F: FnOnce(TaskScope<Gather<J, O>>) -> Fut,
+        Fut: Future<Output = ()>,
+        R: Send + Sync + 'static,
+    {
+        self.gather_within(Ground::within(outer), joiner, body)
+    }
+
+    fn gather_within<J, O, F, Fut>(
+        self,
+        ground: Ground,
+        joiner: J,
+        body: F,
+    ) -> impl Future<Output = Result<J::Out, ScopeError<J::Error>>> + use<J, O, F, Fut>
+    where
+        J: Joiner<O> + Send + 'static,
+        O: Send + 'static,
+        F: FnOnce(TaskScope<Gather<J, O>>) -> Fut,
+        Fut: Future<Output = ()>,
+    {
         let policy = self.policy();
         let rule = |token: &CancelToken| Gather::new(joiner, token.clone());
         let done = |_: &Gather<J, O>, _, ()| Settled { value: Some(()), failed: false };
-        let driver = self.drive(Ground::on(runtime), rule, false, body, done);
+        let driver = self.drive(ground, rule, false, body, done);
         let owner = SharedOwner(Arc::clone(driver.shared()));
         async move { owner.0.rule.finish(scope_end(driver.await), policy).await }
     }

@@ -32,6 +32,10 @@ impl Skipped {
         self.places.push(header.location());
     }
 
+    pub(crate) fn push_place(&mut self, place: &'static Location<'static>) {
+        self.places.push(place);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.places.is_empty()
     }

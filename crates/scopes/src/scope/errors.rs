@@ -6,11 +6,14 @@ use std::future::Future;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use weirs_runtime::Runtime;
+
 use super::builder::outcome;
 use super::driver::{Driver, End};
 use super::rule::{Settled, sealed};
 use super::{ChildId, LocalScope, PanicPolicy, Rule, Scope, ScopeBuilder, ScopeError};
-use crate::Reason;
+use crate::task_scope::Ground;
+use crate::{Reason, TaskScope};
 
 /// The errors of a scope's children and its body, in the order in which they came; at least one.
 ///
@@ -140,6 +143,63 @@ macro_rules! runs {
 
 runs!(Scope, try_run, [Send+]);
 runs!(LocalScope, try_run_local, []);
+
+macro_rules! runs_in_parallel {
+    ($try_run:ident, [$($Outer:ident)?], $on:ident: $On:ty, $ground:ident) => {
+        impl CollectErrors {
+            /// Runs a parallel scope whose body and children give a [`Result`], and gives all errors, if
+            /// there are any.
+            ///
+            /// Otherwise it is as the form of [`ScopeBuilder`] with this name: waiting, cancel safety and
+            /// panics are the same.
+            ///
+            /// # Errors
+            /// [`ScopeError::Failed`] when there was any error, also if the scope was
+            /// [cancelled](Errors::cancelled) as well; [`ScopeError::Cancelled`] when it was that only.
+            ///
+            /// # Examples
+            /// ```
+            /// use std::num::NonZeroUsize;
+            /// use weirs_runtime::{Runtime, block_on};
+            /// use weirs_scopes::{Scope, ScopeError};
+            ///
+            /// let runtime = Runtime::new(futures::executor::ThreadPool::new().unwrap());
+            /// let collects = Scope::builder().collect_errors(NonZeroUsize::new(100).unwrap()).keep_going();
+            /// let result = block_on(collects.try_run_on(&runtime, async |s| {
+            ///     for number in ["1", "two", "3", "four"] {
+            ///         s.spawn(async move { number.parse::<i32>().map_err(|_| number) });
+            ///     }
+            ///     Ok(())
+            /// }));
+            /// let Err(ScopeError::Failed(errors)) = result else { panic!("two are no numbers") };
+            /// assert_eq!(errors.len(), 2);
+            /// ```
+            pub fn $try_run<T, E, F, Fut $(, $Outer)?>(
+                self,
+                $on: $On,
+                body: F,
+            ) -> impl Future<Output = Result<T, ScopeError<Errors<E>>>> + use<T, E, F, Fut $(, $Outer)?>
+            where
+                $($Outer: Send + Sync + 'static,)?
+                E: Send + 'static,
+                F: FnOnce(TaskScope<AllErrors<E>>) -> Fut,
+                Fut: Future<Output = Result<T, E>>,
+            {
+                let policy = self.builder.policy();
+                let (most, stops) = (self.most, self.stops);
+                let ground = Ground::$ground($on);
+                let settle = <AllErrors<E>>::settle_body;
+                let rule = move |_: &_| AllErrors::new(most, stops);
+                let driver = self.builder.drive(ground, rule, false, body, settle);
+                let shared = Arc::clone(driver.shared());
+                async move { outcome_with_errors(driver.await, policy, || shared.rule.take()) }
+            }
+        }
+    };
+}
+
+runs_in_parallel!(try_run_on, [], runtime: &Runtime, on);
+runs_in_parallel!(try_run_in, [R], outer: &TaskScope<R>, within);
 
 fn outcome_with_errors<T, E>(
     end: End<T>,

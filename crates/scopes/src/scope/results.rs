@@ -20,50 +20,50 @@ use super::{
 };
 use crate::results::{JoinNext, Order, Place, Reporting, Results, Ticket};
 
+/// For a sort of scope: its name, that of its handle, of its wait for room, of a function of its own, of its
+/// kinds of children, and of what tells a handle's number; its lifetime, twice, as a parameter; the bound of
+/// what its children may borrow; what else they have to be, and its rule.
 macro_rules! result_sets {
     (
         $(#[$set_doc:meta])* $Set:ident,
         $(#[$spawner_doc:meta])* $Spawner:ident,
         $(#[$stream_doc:meta])* $Stream:ident,
-        $Scope:ident, $Child:ident, $Room:ident, $spawn_in:ident,
-        [$($Send:tt)*] [$($Sync:tt)*]
+        { $(#[$stream_example:meta])* }
+        $Scope:ident, $Child:ident, $Room:ident, $spawn_in:ident, $Kind:ident, $id:ident,
+        [$($env:tt)*] [$($any:tt)*] $life:lifetime [$($Send:tt)*] [$($Sync:tt)*]
     ) => {
-        impl<'env, R: $($Sync)* 'env> $Scope<'env, R> {
-            /// A set of children whose results are read as a stream, with so many places: see [`ResultSet`].
+        impl<$($env)* R: $($Sync)* $life> $Scope<$($env)* R> {
+            #[doc = concat!(
+                "A set of children whose results are read as a stream, with so many places: see [`",
+                stringify!($Set),
+                "`]."
+            )]
             ///
             /// The places limit the children that exist and the results that are not read, together.
-            pub fn results<T>(&self, places: NonZeroUsize) -> $Set<'env, T, R> {
+            pub fn results<T>(&self, places: NonZeroUsize) -> $Set<$($env)* T, R> {
                 $Set::new(self.clone(), places)
             }
 
-            /// Spawns the futures of an iterator, so many at a time, and gives their results as they come:
-            /// see [`ResultStream`].
+            #[doc = concat!(
+                "Spawns the futures of an iterator, so many at a time, and gives their results as they come: \
+                 see [`",
+                stringify!($Stream),
+                "`]."
+            )]
             ///
             /// The iterator is asked when the stream is read and has a place: a child, or a result that is
             /// not read, has one.
             ///
-            /// # Examples
-            /// ```
-            /// use std::num::NonZeroUsize;
-            /// use weirs_runtime::block_on;
-            /// use weirs_scopes::scope;
-            ///
-            /// let words = ["never", "odd", "or", "even"];
-            /// block_on(scope(async |s| {
-            ///     let two = NonZeroUsize::new(2).unwrap();
-            ///     let lengths = words.iter().map(|word| async move { word.len() });
-            ///     let mut lengths = s.stream(two, lengths).ordered();
-            ///     for word in &words {
-            ///         assert_eq!(lengths.join_next().await, Some(Ok(word.len())));
-            ///     }
-            ///     assert_eq!(lengths.join_next().await, None);
-            /// }));
-            /// ```
+            $(#[$stream_example])*
             #[track_caller]
-            pub fn stream<T, I>(&self, places: NonZeroUsize, futures: I) -> $Stream<'env, I::IntoIter, T, R>
+            pub fn stream<T, I>(
+                &self,
+                places: NonZeroUsize,
+                futures: I,
+            ) -> $Stream<$($env)* I::IntoIter, T, R>
             where
                 I: IntoIterator,
-                I::Item: Future + $($Send)* 'env,
+                I::Item: Future + $($Send)* $life,
                 R: Rule<<I::Item as Future>::Output, Value = T>,
             {
                 $Stream::new(self.results(places), futures.into_iter(), Location::caller())
@@ -72,14 +72,14 @@ macro_rules! result_sets {
 
         $(#[$set_doc])*
         #[must_use = "dropping it cancels its children"]
-        pub struct $Set<'env, T, R = AnyOutput> {
-            scope: $Scope<'env, R>,
-            results: Arc<Results<T, $Child<'env, ()>>>,
+        pub struct $Set<$($env)* T, R = AnyOutput> {
+            scope: $Scope<$($env)* R>,
+            results: Arc<Results<T, $Child<$($env)* ()>>>,
             order: Order<T>,
         }
 
-        impl<'env, T, R> $Set<'env, T, R> {
-            pub(crate) fn new(scope: $Scope<'env, R>, limit: NonZeroUsize) -> Self {
+        impl<$($env)* T, R> $Set<$($env)* T, R> {
+            pub(crate) fn new(scope: $Scope<$($env)* R>, limit: NonZeroUsize) -> Self {
                 Self { scope, results: Results::new(limit), order: Order::Completion }
             }
 
@@ -115,16 +115,16 @@ macro_rules! result_sets {
 
             /// A handle that spawns into this set from elsewhere, and waits when there is no place. While
             /// there is one, the stream does not end.
-            pub fn spawner(&self) -> $Spawner<'env, T, R> {
+            pub fn spawner(&self) -> $Spawner<$($env)* T, R> {
                 self.results.add_spawner();
                 $Spawner { scope: self.scope.clone(), results: Arc::clone(&self.results) }
             }
         }
 
-        impl<'env, T, R> $Set<'env, T, R>
+        impl<$($env)* T, R> $Set<$($env)* T, R>
         where
-            T: $($Send)* 'env,
-            R: $($Sync)* 'env,
+            T: $($Send)* $life,
+            R: $($Sync)* $life,
         {
             /// Spawns a child whose result is this set's.
             ///
@@ -134,7 +134,7 @@ macro_rules! result_sets {
             #[track_caller]
             pub fn try_spawn<F>(&self, future: F) -> Result<ChildId, Rejected<F>>
             where
-                F: Future + $($Send)* 'env,
+                F: Future + $($Send)* $life,
                 R: Rule<F::Output, Value = T>,
             {
                 match self.results.reserve(None) {
@@ -144,7 +144,7 @@ macro_rules! result_sets {
             }
         }
 
-        impl<T, R> Stream for $Set<'_, T, R> {
+        impl<T, R> Stream for $Set<$($any)* T, R> {
             type Item = (ChildId, Result<T, Ended>);
 
             fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -154,30 +154,30 @@ macro_rules! result_sets {
         }
 
         // No field is pinned, as no value is polled.
-        impl<T, R> Unpin for $Set<'_, T, R> {}
+        impl<T, R> Unpin for $Set<$($any)* T, R> {}
 
-        impl<T, R> Drop for $Set<'_, T, R> {
+        impl<T, R> Drop for $Set<$($any)* T, R> {
             fn drop(&mut self) {
                 self.results.forsake($Child::cancel);
             }
         }
 
-        impl<T, R> fmt::Debug for $Set<'_, T, R> {
+        impl<T, R> fmt::Debug for $Set<$($any)* T, R> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($Set)).field("len", &self.len()).finish_non_exhaustive()
             }
         }
 
         $(#[$spawner_doc])*
-        pub struct $Spawner<'env, T, R = AnyOutput> {
-            scope: $Scope<'env, R>,
-            results: Arc<Results<T, $Child<'env, ()>>>,
+        pub struct $Spawner<$($env)* T, R = AnyOutput> {
+            scope: $Scope<$($env)* R>,
+            results: Arc<Results<T, $Child<$($env)* ()>>>,
         }
 
-        impl<'env, T, R> $Spawner<'env, T, R>
+        impl<$($env)* T, R> $Spawner<$($env)* T, R>
         where
-            T: $($Send)* 'env,
-            R: $($Sync)* 'env,
+            T: $($Send)* $life,
+            R: $($Sync)* $life,
         {
             /// Spawns a child as soon as the set has a place, and the scope has room.
             ///
@@ -195,9 +195,9 @@ macro_rules! result_sets {
             pub fn spawn_when_free<F>(
                 &self,
                 future: F,
-            ) -> impl Future<Output = Result<ChildId, Rejected<F>>> + use<'env, T, R, F>
+            ) -> impl Future<Output = Result<ChildId, Rejected<F>>> + use<$($env)* T, R, F>
             where
-                F: Future + $($Send)* 'env,
+                F: Future + $($Send)* $life,
                 R: Rule<F::Output, Value = T>,
             {
                 let (scope, results) = (self.scope.clone(), Arc::clone(&self.results));
@@ -212,7 +212,7 @@ macro_rules! result_sets {
                     let room = $Room::new(scope, Reporting::new(future, ticket), at, reported());
                     match room.await {
                         Ok(child) => {
-                            let id = child.id();
+                            let id = child.$id();
                             if let Some(forsaken) = results.spawned(slot, child, id) {
                                 forsaken.cancel();
                             }
@@ -233,7 +233,7 @@ macro_rules! result_sets {
             #[track_caller]
             pub fn try_spawn<F>(&self, future: F) -> Result<ChildId, Rejected<F>>
             where
-                F: Future + $($Send)* 'env,
+                F: Future + $($Send)* $life,
                 R: Rule<F::Output, Value = T>,
             {
                 match self.results.reserve(None) {
@@ -243,20 +243,20 @@ macro_rules! result_sets {
             }
         }
 
-        impl<T, R> Clone for $Spawner<'_, T, R> {
+        impl<T, R> Clone for $Spawner<$($any)* T, R> {
             fn clone(&self) -> Self {
                 self.results.add_spawner();
                 Self { scope: self.scope.clone(), results: Arc::clone(&self.results) }
             }
         }
 
-        impl<T, R> Drop for $Spawner<'_, T, R> {
+        impl<T, R> Drop for $Spawner<$($any)* T, R> {
             fn drop(&mut self) {
                 self.results.remove_spawner();
             }
         }
 
-        impl<T, R> fmt::Debug for $Spawner<'_, T, R> {
+        impl<T, R> fmt::Debug for $Spawner<$($any)* T, R> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($Spawner)).field("len", &self.results.len()).finish_non_exhaustive()
             }
@@ -264,28 +264,31 @@ macro_rules! result_sets {
 
         $(#[$stream_doc])*
         #[must_use = "nothing is spawned before it is read"]
-        pub struct $Stream<'env, I, T, R = AnyOutput>
+        pub struct $Stream<$($env)* I, T, R = AnyOutput>
         where
             I: Iterator,
             I::Item: Future,
         {
-            set: $Set<'env, T, R>,
+            set: $Set<$($env)* T, R>,
             futures: Fuse<I>,
             location: &'static Location<'static>,
             /// Waits for room in the scope, which has a limit of its own; with the place of its result.
-            room: Option<(usize, Pin<Box<$Room<'env, R, Reporting<I::Item, T, $Child<'env, ()>>, ()>>>)>,
+            room: Option<(
+                usize,
+                Pin<Box<$Room<$($env)* R, Reporting<I::Item, T, $Child<$($env)* ()>>, ()>>>,
+            )>,
             /// The scope takes no more children.
             refused: bool,
             why: Option<Refusal>,
         }
 
-        impl<'env, I, T, R> $Stream<'env, I, T, R>
+        impl<$($env)* I, T, R> $Stream<$($env)* I, T, R>
         where
             I: Iterator,
             I::Item: Future,
         {
             pub(crate) fn new(
-                set: $Set<'env, T, R>,
+                set: $Set<$($env)* T, R>,
                 futures: I,
                 location: &'static Location<'static>,
             ) -> Self {
@@ -313,12 +316,12 @@ macro_rules! result_sets {
             }
         }
 
-        impl<'env, I, T, R> $Stream<'env, I, T, R>
+        impl<$($env)* I, T, R> $Stream<$($env)* I, T, R>
         where
             I: Iterator,
-            I::Item: Future + $($Send)* 'env,
-            T: $($Send)* 'env,
-            R: Rule<<I::Item as Future>::Output, Value = T> + $($Sync)* 'env,
+            I::Item: Future + $($Send)* $life,
+            T: $($Send)* $life,
+            R: Rule<<I::Item as Future>::Output, Value = T> + $($Sync)* $life,
         {
             /// Spawns as many as there are places for.
             fn feed(&mut self, cx: &mut Context<'_>) {
@@ -346,7 +349,7 @@ macro_rules! result_sets {
                             let (slot, child) = (ticket.slot(), Reporting::new(future, ticket));
                             let scope = &self.set.scope;
                             let at = self.location;
-                            match scope.insert_at(at, Kind::Child, None, None, child, reported()) {
+                            match scope.insert_at(at, $Kind::Child, None, None, child, reported()) {
                                 Ok(child) => Ok((slot, child)),
                                 Err((child, Refusal::Full)) => {
                                     let room = $Room::new(scope.clone(), child, at, reported());
@@ -360,7 +363,7 @@ macro_rules! result_sets {
                     self.room = None;
                     match inserted {
                         Ok((slot, child)) => {
-                            let id = child.id();
+                            let id = child.$id();
                             drop(self.set.results.spawned(slot, child, id));
                         }
                         Err((child, why)) => {
@@ -373,12 +376,12 @@ macro_rules! result_sets {
             }
         }
 
-        impl<'env, I, T, R> Stream for $Stream<'env, I, T, R>
+        impl<$($env)* I, T, R> Stream for $Stream<$($env)* I, T, R>
         where
             I: Iterator,
-            I::Item: Future + $($Send)* 'env,
-            T: $($Send)* 'env,
-            R: Rule<<I::Item as Future>::Output, Value = T> + $($Sync)* 'env,
+            I::Item: Future + $($Send)* $life,
+            T: $($Send)* $life,
+            R: Rule<<I::Item as Future>::Output, Value = T> + $($Sync)* $life,
         {
             type Item = Result<T, Ended>;
 
@@ -397,14 +400,14 @@ macro_rules! result_sets {
         }
 
         // No field is pinned in place.
-        impl<I, T, R> Unpin for $Stream<'_, I, T, R>
+        impl<I, T, R> Unpin for $Stream<$($any)* I, T, R>
         where
             I: Iterator,
             I::Item: Future,
         {
         }
 
-        impl<I, T, R> fmt::Debug for $Stream<'_, I, T, R>
+        impl<I, T, R> fmt::Debug for $Stream<$($any)* I, T, R>
         where
             I: Iterator,
             I::Item: Future,
@@ -414,22 +417,22 @@ macro_rules! result_sets {
             }
         }
 
-        fn $spawn_in<'env, F, T, R>(
-            scope: &$Scope<'env, R>,
-            results: &Results<T, $Child<'env, ()>>,
-            ticket: Ticket<T, $Child<'env, ()>>,
+        fn $spawn_in<$($env)* F, T, R>(
+            scope: &$Scope<$($env)* R>,
+            results: &Results<T, $Child<$($env)* ()>>,
+            ticket: Ticket<T, $Child<$($env)* ()>>,
             future: F,
             at: &'static Location<'static>,
         ) -> Result<ChildId, Rejected<F>>
         where
-            F: Future + $($Send)* 'env,
-            T: $($Send)* 'env,
-            R: Rule<F::Output, Value = T> + $($Sync)* 'env,
+            F: Future + $($Send)* $life,
+            T: $($Send)* $life,
+            R: Rule<F::Output, Value = T> + $($Sync)* $life,
         {
             let (slot, child) = (ticket.slot(), Reporting::new(future, ticket));
-            match scope.insert_at(at, Kind::Child, None, None, child, reported()) {
+            match scope.insert_at(at, $Kind::Child, None, None, child, reported()) {
                 Ok(child) => {
-                    let id = child.id();
+                    let id = child.$id();
                     if let Some(forsaken) = results.spawned(slot, child, id) {
                         forsaken.cancel();
                     }
@@ -515,7 +518,26 @@ result_sets! {
     ///
     /// Dropping the stream cancels the children that it spawned.
     ResultStream,
-    Scope, Child, SpawnWhenFree, spawn_in, [Send +] [Send + Sync +]
+    {
+        /// # Examples
+        /// ```
+        /// use std::num::NonZeroUsize;
+        /// use weirs_runtime::block_on;
+        /// use weirs_scopes::scope;
+        ///
+        /// let words = ["never", "odd", "or", "even"];
+        /// block_on(scope(async |s| {
+        ///     let two = NonZeroUsize::new(2).unwrap();
+        ///     let lengths = words.iter().map(|word| async move { word.len() });
+        ///     let mut lengths = s.stream(two, lengths).ordered();
+        ///     for word in &words {
+        ///         assert_eq!(lengths.join_next().await, Some(Ok(word.len())));
+        ///     }
+        ///     assert_eq!(lengths.join_next().await, None);
+        /// }));
+        /// ```
+    }
+    Scope, Child, SpawnWhenFree, spawn_in, Kind, id, ['env,] ['_,] 'env [Send +] [Send + Sync +]
 }
 result_sets! {
     /// A [`ResultSet`] of a [`LocalScope`]; made by [`LocalScope::results`].
@@ -524,12 +546,15 @@ result_sets! {
     LocalResultSpawner,
     /// A [`ResultStream`] of a [`LocalScope`]; made by [`LocalScope::stream`].
     LocalResultStream,
-    LocalScope, LocalChild, LocalSpawnWhenFree, spawn_in_local, [] []
+    {}
+    LocalScope, LocalChild, LocalSpawnWhenFree, spawn_in_local, Kind, id, ['env,] ['_,] 'env [] []
 }
+
+pub(crate) use result_sets;
 
 /// The value goes to the set; the handle of the child, which the set keeps, only tells that it is over.
 /// What such a child tells: the rule as any other does, and its place in the set.
-fn reported<R, O, T, H>() -> Hooks<R, (O, Ticket<T, H>), ()>
+pub(crate) fn reported<R, O, T, H>() -> Hooks<R, (O, Ticket<T, H>), ()>
 where
     R: Rule<O, Value = T>,
 {

@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use pin_project_lite::pin_project;
+
 use super::header::Kind;
 use super::rule::OfChild;
 use super::{Child, Ended, LocalChild, LocalScope, Refusal, Rule, Scope};
@@ -26,6 +28,8 @@ enum Word<V> {
     Ready(V),
     /// There will be none.
     Never,
+    /// There was none, and the child's future is being dropped.
+    Over,
 }
 
 impl<V> Started<V> {
@@ -53,7 +57,7 @@ impl<V> Slot<V> {
                     *said = word;
                     waker
                 }
-                Word::Ready(_) | Word::Never => None,
+                Word::Ready(_) | Word::Never | Word::Over => None,
             }
         };
         if let Some(waker) = waker {
@@ -80,13 +84,26 @@ pub struct SpawnReady<V, C> {
     slot: Arc<Slot<V>>,
     cancel: fn(&C),
     gave_up: bool,
+    /// The end of the child is a word, too.
+    announced: bool,
 }
 
 impl<V, C> SpawnReady<V, C> {
     pub(crate) fn new(cancel: fn(&C), spawn: impl FnOnce(Started<V>) -> Result<C, Refusal>) -> Self {
         let slot = Arc::new(Slot(Mutex::new(Word::None(None))));
         let child = spawn(Started(Arc::clone(&slot))).map_err(Some);
-        Self { child, slot, cancel, gave_up: false }
+        Self { child, slot, cancel, gave_up: false, announced: false }
+    }
+
+    /// For a child on another thread, that may be ready and over between two looks: its future says that it
+    /// is over, and so the first word tells which came first.
+    pub(crate) fn announced(
+        cancel: fn(&C),
+        spawn: impl FnOnce(Started<V>, Over<V>) -> Result<C, Refusal>,
+    ) -> Self {
+        let slot = Arc::new(Slot(Mutex::new(Word::None(None))));
+        let child = spawn(Started(Arc::clone(&slot)), Over(Arc::clone(&slot))).map_err(Some);
+        Self { child, slot, cancel, gave_up: false, announced: true }
     }
 }
 
@@ -111,8 +128,17 @@ where
         let (before, never) = {
             let mut said = this.slot.lock();
             match &mut *said {
-                Word::None(waiting) => (waiting.replace(waker), false),
+                Word::None(waiting) => {
+                    let before = waiting.replace(waker);
+                    if this.announced {
+                        drop(said);
+                        drop(before);
+                        return Poll::Pending;
+                    }
+                    (before, false)
+                }
                 Word::Never => (Some(waker), true),
+                Word::Over => (Some(waker), false),
                 Word::Ready(_) => {
                     let word = mem::replace(&mut *said, Word::Never);
                     drop(said);
@@ -155,6 +181,39 @@ impl<V, C> Drop for SpawnReady<V, C> {
 impl<V, C> fmt::Debug for SpawnReady<V, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SpawnReady").field("refused", &self.child.is_err()).finish_non_exhaustive()
+    }
+}
+
+/// Wraps the future of a child, to say when it goes.
+pub(crate) struct Over<V>(Arc<Slot<V>>);
+
+impl<V> Over<V> {
+    pub(crate) fn announce<F: Future>(self, future: F) -> Announced<F, V> {
+        Announced { future, slot: self.0 }
+    }
+}
+
+pin_project! {
+    /// See [`Over`].
+    pub(crate) struct Announced<F, V> {
+        #[pin]
+        future: F,
+        slot: Arc<Slot<V>>,
+    }
+
+    impl<F, V> PinnedDrop for Announced<F, V> {
+        fn drop(this: Pin<&mut Self>) {
+            // Before the future goes, and with it perhaps its `Started`, which would say something else.
+            this.slot.say(Word::Over);
+        }
+    }
+}
+
+impl<F: Future, V> Future for Announced<F, V> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().future.poll(cx)
     }
 }
 

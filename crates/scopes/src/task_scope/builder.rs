@@ -10,6 +10,7 @@ use super::TaskScope;
 use super::core::{AnyShared, Core, Shared};
 use super::driver::{Driver, TaskPlan};
 use crate::scope::builder::outcome;
+use crate::scope::heritage::Heritage;
 use crate::scope::rule::Settled;
 use crate::{AnyOutput, CancelToken, ChildId, FirstError, ScopeBuilder, ScopeError};
 
@@ -47,11 +48,15 @@ impl Ground {
             (None, Some(outer)) => outer.child(),
             (None, None) => CancelToken::with_clock(self.runtime.clock().clone()),
         };
-        Core::new(&self.runtime, token, shared).with(
-            builder.name.clone(),
-            builder.limit,
-            builder.grace_of_all(),
-        )
+        let around = shared.as_ref().and_then(|outer| outer.core.heritage.deadline);
+        let heritage = Heritage {
+            clock: self.runtime.clock().clone(),
+            deadline: builder.deadline.into_iter().chain(token.deadline()).chain(around).min(),
+            grace: builder.grace_of_all(),
+            cleanup: builder.cleanup_of_all(),
+        };
+        let core = Core::new(&self.runtime, token, heritage, shared);
+        core.with(builder.name.clone(), builder.limit)
     }
 }
 
@@ -74,7 +79,12 @@ impl ScopeBuilder {
         let core = ground.core(&self);
         let rule = rule(&core.token);
         let shared = Shared::new(core, rule);
-        let plan = TaskPlan { deadline: self.deadline, cleanup: self.cleanup_of_all(), keeps_body };
+        let plan = TaskPlan {
+            deadline: self.deadline,
+            cleanup: self.cleanup_of_all(),
+            on_skipped: self.on_skipped,
+            keeps_body,
+        };
         Driver::new(shared, plan, |shared| body(TaskScope(shared)), settle)
     }
 }

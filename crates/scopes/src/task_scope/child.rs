@@ -69,6 +69,11 @@ impl<T> TaskChild<T> {
         self.task().is_none_or(Task::is_finished)
     }
 
+    /// The number of one that was just spawned.
+    pub(super) fn live_id(&self) -> ChildId {
+        self.id().unwrap_or(ChildId::BODY)
+    }
+
     /// Its number in the scope; none for one that was refused.
     pub fn id(&self) -> Option<ChildId> {
         match self.0 {

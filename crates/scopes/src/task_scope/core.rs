@@ -16,17 +16,18 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::mem;
 use std::num::NonZeroUsize;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
 
 use weirs_runtime::{AbortHandle, PanicPayload, Runtime};
 
 use self::orphans::release;
 use super::seats::{Key, Seats};
 use crate::panics::{contain, forget_panic};
+use crate::scope::heritage::Heritage;
 use crate::scope::snapshot::ChildInfo;
 use crate::{CancelToken, ChildId, Reason, Refusal, Snapshot};
 
@@ -46,8 +47,11 @@ pub(crate) enum Cause {
     Cancelled(Reason),
 }
 
-/// What runs after the children.
-pub(crate) type Deferred = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What runs after the children, and where it was deferred.
+pub(crate) struct Deferred {
+    pub(crate) future: Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub(crate) location: &'static Location<'static>,
+}
 
 /// A scope of whatever rule.
 pub(crate) type AnyShared = Shared<dyn Send + Sync>;
@@ -64,7 +68,7 @@ pub(crate) struct Core {
     pub(crate) token: CancelToken,
     pub(crate) name: Option<Box<str>>,
     limit: Option<NonZeroUsize>,
-    pub(crate) grace: Duration,
+    pub(crate) heritage: Heritage,
     /// It was cancelled by its own handle.
     cancelled_from_within: AtomicBool,
     state: Mutex<State>,
@@ -154,7 +158,12 @@ impl<R> Shared<R> {
 }
 
 impl Core {
-    pub(crate) fn new(runtime: &Runtime, token: CancelToken, outer: Option<Arc<AnyShared>>) -> Self {
+    pub(crate) fn new(
+        runtime: &Runtime,
+        token: CancelToken,
+        heritage: Heritage,
+        outer: Option<Arc<AnyShared>>,
+    ) -> Self {
         let state = State {
             seats: Seats::new(),
             children: 0,
@@ -180,19 +189,14 @@ impl Core {
             token,
             name: None,
             limit: None,
-            grace: Duration::ZERO,
+            heritage,
             cancelled_from_within: AtomicBool::new(false),
             state: Mutex::new(state),
         }
     }
 
-    pub(crate) fn with(
-        mut self,
-        name: Option<Box<str>>,
-        limit: Option<NonZeroUsize>,
-        grace: Duration,
-    ) -> Self {
-        (self.name, self.limit, self.grace) = (name, limit, grace);
+    pub(crate) fn with(mut self, name: Option<Box<str>>, limit: Option<NonZeroUsize>) -> Self {
+        (self.name, self.limit) = (name, limit);
         self
     }
 
@@ -243,10 +247,14 @@ impl Core {
     }
 
     /// The child's future is gone, and its value on its way: another child may have its place.
+    #[inline]
     pub(super) fn vacate(&self, kind: Kind) {
-        if self.limit.is_none() || kind != Kind::Child {
-            return;
+        if self.limit.is_some() && kind == Kind::Child {
+            self.make_room();
         }
+    }
+
+    fn make_room(&self) {
         let first = {
             let mut state = self.lock();
             state.occupied -= 1;
@@ -326,7 +334,7 @@ impl Core {
             state.cause.get_or_insert(Cause::Cancelled(why));
             (mem::take(&mut state.waiting), mem::take(&mut state.watchers))
         };
-        if self.grace.is_zero() {
+        if self.heritage.grace.is_zero() {
             self.abort(Kind::Child);
         }
         wake_all(waiting.into_values());

@@ -12,6 +12,7 @@ use weirs_runtime::{Instant, PanicPayload, Sleep};
 
 use super::core::{Cause, Core, Deferred, Kind, Next, Shared};
 use crate::panics::{contain, forget_panic};
+use crate::scope::cleanup::{Skipped, SkippedHook};
 use crate::scope::driver::End;
 use crate::scope::rule::Settled;
 use crate::{ChildId, Reason, Registration};
@@ -21,6 +22,7 @@ pub(crate) struct TaskPlan {
     pub(super) deadline: Option<Instant>,
     /// How long what was deferred may take, all together.
     pub(super) cleanup: Duration,
+    pub(super) on_skipped: Option<SkippedHook>,
     /// There is no outcome but the body's: it is not dropped when the scope is cancelled.
     pub(super) keeps_body: bool,
 }
@@ -167,7 +169,7 @@ where
         changed |= state.notice_stop(core, cx);
         if rings(&mut state.cleanup, cx) {
             changed = true;
-            state.skip_deferred(core.take_deferred(), |payload| core.panicked(payload));
+            state.skip_deferred(core, core.take_deferred());
         }
         changed
     }
@@ -185,7 +187,7 @@ where
             let waits = if this.body.is_some() {
                 core.watch(state.stopped, cx.waker())
             } else if let Some(deferred) = &mut state.deferred {
-                let polled = contain(|| deferred.as_mut().poll(cx));
+                let polled = contain(|| deferred.future.as_mut().poll(cx));
                 let waits = matches!(polled, Ok(Poll::Pending));
                 if !waits {
                     let deferred = state.deferred.take();
@@ -279,7 +281,8 @@ impl<T> State<T> {
             return false;
         }
         self.stopped = true;
-        self.timer = (!core.grace.is_zero()).then(|| core.runtime.clock().sleep(core.grace));
+        let grace = core.heritage.grace;
+        self.timer = (!grace.is_zero()).then(|| core.runtime.clock().sleep(grace));
         self.hard = self.timer.is_none() || rings(&mut self.timer, cx);
         if self.hard {
             // Whoever stopped it may be doing this as well, on a thread of its own.
@@ -293,12 +296,22 @@ impl<T> State<T> {
     }
 
     /// There is no time left for what was deferred.
-    fn skip_deferred(&mut self, rest: Vec<Deferred>, mut panicked: impl FnMut(PanicPayload)) {
+    fn skip_deferred(&mut self, core: &Core, rest: Vec<Deferred>) {
+        let mut skipped = Skipped::new(core.name.as_deref());
         let running = self.deferred.take();
         for deferred in running.into_iter().chain(rest.into_iter().rev()) {
+            skipped.push_place(deferred.location);
             if let Err(payload) = contain(|| drop(deferred)) {
-                panicked(payload);
+                core.panicked(payload);
             }
+        }
+        match self.plan.on_skipped.take() {
+            Some(hook) if !skipped.is_empty() => {
+                if let Err(payload) = contain(|| hook(&skipped)) {
+                    core.panicked(payload);
+                }
+            }
+            unused => self.plan.on_skipped = unused,
         }
     }
 
@@ -322,7 +335,7 @@ impl<T> State<T> {
         core.abort(Kind::Service);
         self.token = None;
         let skipped = core.abandon(self.deferred.take());
-        self.skip_deferred(skipped, |payload| core.panicked(payload));
+        self.skip_deferred(core, skipped);
         core.take_panic()
     }
 }
