@@ -41,13 +41,13 @@ mod sender;
 mod state;
 mod stats;
 
-use std::error::Error;
-use std::fmt;
 use std::num::NonZeroUsize;
 
 pub use receiver::{Batches, Receiver, Recv, RecvMany};
 pub use sender::{Send, SendAll, Sender};
 pub use stats::BroadcastStats;
+
+pub use crate::slow::{Missed, Slow};
 
 use crate::sync::Arc;
 use state::Shared;
@@ -102,38 +102,3 @@ impl Builder {
         (sender, receiver)
     }
 }
-
-/// What happens when a receiver's queue is full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Slow {
-    /// Senders wait for it.
-    #[default]
-    Wait,
-    /// It loses its oldest items, and hears how many.
-    DropOldest,
-    /// It does not get the new items, and hears how many, in their place.
-    DropNewest,
-    /// It gets what is in its queue, then hears that it was let go, and then the end.
-    Disconnect,
-}
-
-/// What a receiver hears in place of items that it did not get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missed {
-    /// It was slow: so many items are missing here.
-    Lagged(u64),
-    /// It was slow, and was let go: nothing comes after this.
-    Disconnected,
-}
-
-impl fmt::Display for Missed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lagged(items) => write!(f, "too slow: {items} items are missing"),
-            Self::Disconnected => f.write_str("too slow: let go"),
-        }
-    }
-}
-
-impl Error for Missed {}

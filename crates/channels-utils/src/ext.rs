@@ -304,7 +304,7 @@ pub trait StreamUtil: Stream {
     /// together.
     ///
     /// An item that would make a batch too heavy begins the next one. One that alone is too heavy is a batch
-    /// of its own.
+    /// of its own. Items that weigh nothing are bounded by the time alone.
     ///
     /// # Panics
     /// A panic in `weigh` goes to whoever polls; the item that it was to weigh is gone, and no other.
@@ -344,7 +344,8 @@ pub trait StreamUtil: Stream {
 
     /// Items no faster than `n` a period, evenly spread; after a quiet time, `burst` of them at once.
     ///
-    /// None is dropped: the source waits.
+    /// None is dropped: the source waits. `StreamExt` of tokio-stream has a method of the same name: where
+    /// both are in scope, write `StreamUtil::throttle(stream, ..)`.
     ///
     /// # Waiting
     /// One item is taken out of the source and waits for its time. There is no timer while there is none.
@@ -476,7 +477,8 @@ pub trait StreamUtil: Stream {
     ///
     /// Steps are counted from the first item. When a window would have more than `most` items, the oldest
     /// are dropped, and [`is_full`](crate::TimeWindow::is_full) says so. When the source ends, items that
-    /// were in no window yet are given in a last one.
+    /// were in no window yet are given in a last one. With a `length` shorter than the `step`, what comes
+    /// between two windows is dropped.
     ///
     /// # Waiting
     /// There is no timer while there is no item.

@@ -30,8 +30,8 @@ const TURN: u32 = 64;
 /// they can, none of this is needed: clones of one [`Receiver`](crate::Receiver) compete for its items.
 ///
 /// An output whose receivers are all gone leaves the ring, and the items that it would get go to others; that
-/// is noticed with an item for it. An output with a policy that drops or refuses does so, and what it refuses
-/// is dropped.
+/// is noticed with an item for it. When all are gone, that is noticed at once, even if the stream is silent.
+/// An output with a policy that drops or refuses does so, and what it refuses is dropped.
 ///
 /// # Waiting
 /// It waits for the stream, and for room as the route says.
@@ -44,8 +44,8 @@ const TURN: u32 = 64;
 /// A panic of the stream, or of the route's question, goes to whoever polls. The item in hand is kept.
 ///
 /// # Errors
-/// [`Closed`] with the item in hand when every output is gone. When the stream has ended it gives how many
-/// items were sent; what had been sent is still received, and then the channels are closed.
+/// [`Closed`], with the item in hand if there is one, when every output is gone. When the stream has ended it
+/// gives how many items were sent; what had been sent is still received, and then the channels are closed.
 ///
 /// # Examples
 /// ```
@@ -104,25 +104,26 @@ impl<S: Stream> FanOut<S> {
 }
 
 impl<S: Stream> Future for FanOut<S> {
-    type Output = Result<u64, Closed<S::Item>>;
+    type Output = Result<u64, Closed<Option<S::Item>>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         for _ in 0..TURN {
             if this.item.is_none() {
-                match ready!(this.source.as_mut().poll_next(cx)) {
-                    Some(item) => *this.item = Some(item),
-                    None => {
+                match this.source.as_mut().poll_next(cx) {
+                    Poll::Ready(Some(item)) => *this.item = Some(item),
+                    Poll::Ready(None) => {
                         this.ring.outputs.clear();
                         return Poll::Ready(Ok(*this.sent));
                     }
+                    // It may be silent for ever.
+                    Poll::Pending => return this.ring.poll_gone(cx).map(|()| Err(Closed(None))),
                 }
             }
             match ready!(this.ring.poll_send(this.item, cx)) {
                 true => *this.sent += 1,
                 false => {
-                    let item = this.item.take().expect("it was not sent");
-                    return Poll::Ready(Err(Closed(item)));
+                    return Poll::Ready(Err(Closed(this.item.take())));
                 }
             }
         }
@@ -194,6 +195,15 @@ impl<T> Ring<T> {
             self.send(at, item);
         }
         Poll::Ready(true)
+    }
+
+    /// Waits until all are gone. One of them at a time is watched.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(last) = self.outputs.last_mut() {
+            ready!(last.sink.poll_closed(cx));
+            self.remove(self.outputs.len() - 1);
+        }
+        Poll::Ready(())
     }
 
     /// Sends to the first that has room.

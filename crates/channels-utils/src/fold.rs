@@ -74,12 +74,13 @@ pin_project! {
         every: NonZeroUsize,
         // How many are passed over before the next.
         skip: usize,
+        ended: bool,
     }
 }
 
 impl<S> EveryNth<S> {
     pub(crate) fn new(source: S, every: NonZeroUsize) -> Self {
-        Self { source, every, skip: 0 }
+        Self { source, every, skip: 0, ended: false }
     }
 }
 
@@ -89,13 +90,16 @@ impl<S: Stream> Stream for EveryNth<S> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let mut this = self.project();
         for _ in 0..MOST {
+            if *this.ended {
+                return Poll::Ready(None);
+            }
             match this.source.as_mut().poll_next(cx) {
                 Poll::Ready(Some(_)) if *this.skip > 0 => *this.skip -= 1,
                 Poll::Ready(Some(item)) => {
                     *this.skip = this.every.get() - 1;
                     return Poll::Ready(Some(item));
                 }
-                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(None) => *this.ended = true,
                 Poll::Pending => return Poll::Pending,
             }
         }

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
+use crate::waiters::Ticket;
 use crate::{SendError, Sender, Sent};
 
 /// Sends what a stream gives, until it ends; gives how many were sent.
@@ -26,7 +27,8 @@ use crate::{SendError, Sender, Sent};
 ///
 /// # Errors
 /// [`SendError`] with the item that was not sent, when the channel is closed, or
-/// [full](crate::Overflow::Error). What the stream has still to give stays in the [`Forward`].
+/// [full](crate::Overflow::Error). A channel that is closed while the stream is silent ends it at once: then
+/// there is no item. What the stream has still to give stays in the [`Forward`].
 ///
 /// # Examples
 /// ```
@@ -43,7 +45,7 @@ use crate::{SendError, Sender, Sent};
 /// assert_eq!(block_on(receiver.recv()), Some("from another crate"));
 /// ```
 pub fn forward<S: Stream>(stream: S, sender: Sender<S::Item>) -> Forward<S> {
-    Forward { stream, sink: Hold { sender: Some(sender), item: None, ticket: None }, sent: 0 }
+    Forward { stream, sink: Hold { sender: Some(sender), item: None, ticket: None, end: None }, sent: 0 }
 }
 
 pin_project! {
@@ -61,7 +63,9 @@ pin_project! {
 struct Hold<T> {
     sender: Option<Sender<T>>,
     item: Option<T>,
-    ticket: Option<crate::waiters::Ticket>,
+    ticket: Option<Ticket>,
+    /// Waits for the end of the channel.
+    end: Option<Ticket>,
 }
 
 impl<T> Hold<T> {
@@ -72,18 +76,29 @@ impl<T> Hold<T> {
         };
         sender.poll_send(&mut self.item, &mut self.ticket, cx).map_ok(Some)
     }
+
+    /// Waits until nobody receives any more.
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sender.as_ref().map_or(Poll::Pending, |sender| sender.poll_closed(&mut self.end, cx))
+    }
+}
+
+impl<T> Hold<T> {
+    fn leave(&mut self) {
+        let Some(sender) = self.sender.take() else { return };
+        self.ticket.take().into_iter().for_each(|ticket| sender.leave_room(ticket));
+        self.end.take().into_iter().for_each(|ticket| sender.leave_end(ticket));
+    }
 }
 
 impl<T> Drop for Hold<T> {
     fn drop(&mut self) {
-        if let (Some(sender), Some(ticket)) = (&self.sender, self.ticket.take()) {
-            sender.leave_room(ticket);
-        }
+        self.leave();
     }
 }
 
 impl<S: Stream> Future for Forward<S> {
-    type Output = Result<u64, SendError<S::Item>>;
+    type Output = Result<u64, SendError<Option<S::Item>>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // So many items before others have their turn.
@@ -92,15 +107,21 @@ impl<S: Stream> Future for Forward<S> {
         for _ in 0..MOST {
             match this.sink.poll_send(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Err(SendError::Full(item))) => {
+                    return Poll::Ready(Err(SendError::Full(Some(item))));
+                }
+                Poll::Ready(Err(SendError::Closed(item))) => {
+                    return Poll::Ready(Err(SendError::Closed(Some(item))));
+                }
                 Poll::Ready(Ok(sent)) => *this.sent += u64::from(sent.is_some_and(|sent| sent.is_queued())),
             }
             match this.stream.as_mut().poll_next(cx) {
-                Poll::Pending => return Poll::Pending,
+                // The stream may be silent for ever.
+                Poll::Pending => return this.sink.poll_closed(cx).map(|()| Err(SendError::Closed(None))),
                 Poll::Ready(item @ Some(_)) => this.sink.item = item,
                 Poll::Ready(None) => {
                     // The channel ends, if this was its last sender.
-                    this.sink.sender = None;
+                    this.sink.leave();
                     return Poll::Ready(Ok(*this.sent));
                 }
             }

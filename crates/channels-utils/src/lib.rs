@@ -18,6 +18,7 @@ mod receive;
 pub mod rendezvous;
 mod served;
 mod sinks;
+mod slow;
 mod sources;
 mod sync;
 mod tee;
@@ -38,9 +39,10 @@ pub use forward::{Forward, forward};
 pub use merge::*;
 pub use or_done::{OrDone, OrDoneEnd};
 pub use receive::{ReceiveAny, RecvAny};
-pub use sinks::{BatchSink, Keep, OverflowSink, SinkToAll, SinkToAny};
+pub use sinks::{BatchSink, OverflowSink, SinkToAll, SinkToAny};
+pub use slow::{Missed, Slow};
 pub use sources::{LineError, Lines, Rest, feed, lines, ticker};
-pub use tee::{LossyTee, Part, Shared, Slow, Tee, TeeGap, TeeHub};
+pub use tee::{LossyTee, Part, Shared, Tee, TeeHub};
 pub use time::{
     ByNumber, ByWeight, ChunksOrTimeout, Debounce, Edges, Heartbeat, IdleTimeout, SampleEvery,
     SessionWindows, SlidingWindows, Throttle, TimeWindow, TimeoutEach, TumblingWindows, WindowsByCount,

@@ -295,6 +295,8 @@ impl<S> Merge<S> {
     }
 
     fn take(&mut self, at: usize) -> Option<Pin<Box<S>>> {
+        // Its place may be another's by the next poll.
+        self.polled.take_if(|polled| *polled == at);
         let slot = &mut self.slots[at];
         let input = slot.input.take()?;
         let level = &mut self.levels[usize::from(slot.share.priority)];

@@ -78,15 +78,16 @@ impl<T: Clone, Si: Sink<T>> Sink<T> for SinkToAll<Si> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, item: T) -> Result<(), Si::Error> {
-        let mut error = None;
-        let sinks = std::mem::take(&mut self.sinks);
-        let number = sinks.len();
-        let mut item = Some(item);
-        for (at, mut sink) in sinks.into_iter().enumerate() {
-            let item = if at + 1 == number { item.take() } else { item.clone() };
-            match item.map_or(Ok(()), |item| sink.as_mut().start_send(item)) {
-                Ok(()) => self.sinks.push(sink),
-                Err(failed) => error = error.or(Some(failed)),
+        let (mut error, mut at, mut left) = (None, 0, Some(item));
+        // In place: a clone that panics takes no sink along.
+        while at < self.sinks.len() {
+            let item = if at + 1 == self.sinks.len() { left.take() } else { left.clone() };
+            match item.map_or(Ok(()), |item| self.sinks[at].as_mut().start_send(item)) {
+                Ok(()) => at += 1,
+                Err(failed) => {
+                    drop(self.sinks.remove(at));
+                    error = error.or(Some(failed));
+                }
             }
         }
         error.map_or(Ok(()), Err)
@@ -180,7 +181,9 @@ impl<T, Si: Sink<T>> Sink<T> for SinkToAny<Si> {
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Si::Error>> {
         let this = &mut *self;
         let number = this.sinks.len();
-        for at in (0..number).map(|turn| (this.next + turn) % number) {
+        // One that is ready keeps room: asked again, it is still the one.
+        let first = this.ready.take().unwrap_or(this.next);
+        for at in (0..number).map(|turn| (first + turn) % number) {
             match this.sinks[at].as_mut().poll_ready(cx) {
                 Poll::Ready(Ok(())) => {
                     this.ready = Some(at);
@@ -302,15 +305,6 @@ impl<Si, T> fmt::Debug for BatchSink<Si, T> {
     }
 }
 
-/// What an [`OverflowSink`] keeps when it is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// The oldest goes.
-    Newest,
-    /// The new one is not taken.
-    Oldest,
-}
-
 /// A sink that never waits: while the sink behind it is not ready, up to so many items are kept, and what is
 /// more is dropped and counted.
 ///
@@ -320,11 +314,11 @@ pub enum Keep {
 /// ```
 /// use futures::{SinkExt, StreamExt, stream};
 /// use std::num::NonZeroUsize;
-/// use weirs_channels_utils::{Keep, OverflowSink, bounded};
+/// use weirs_channels_utils::{OverflowSink, bounded};
 /// use weirs_runtime::block_on;
 ///
 /// let (sender, mut receiver) = bounded(NonZeroUsize::MIN);
-/// let mut sink = OverflowSink::new(sender.into_sink(), NonZeroUsize::new(2).unwrap(), Keep::Newest);
+/// let mut sink = OverflowSink::drop_oldest(sender.into_sink(), NonZeroUsize::new(2).unwrap());
 /// block_on(async {
 ///     for number in 0..9 {
 ///         sink.feed(number).await.unwrap();
@@ -339,14 +333,22 @@ pub struct OverflowSink<Si, T> {
     sink: Pin<Box<Si>>,
     kept: VecDeque<T>,
     capacity: usize,
-    keep: Keep,
+    drops_oldest: bool,
     dropped: u64,
 }
 
 impl<Si, T> OverflowSink<Si, T> {
-    /// In front of a sink, with room for so many items.
-    pub fn new(sink: Si, capacity: NonZeroUsize, keep: Keep) -> Self {
-        Self { sink: Box::pin(sink), kept: VecDeque::new(), capacity: capacity.get(), keep, dropped: 0 }
+    /// In front of a sink, with room for so many items. When there is none the oldest goes, as with
+    /// [`Overflow::DropOldest`](crate::Overflow::DropOldest).
+    pub fn drop_oldest(sink: Si, capacity: NonZeroUsize) -> Self {
+        let capacity = capacity.get();
+        Self { sink: Box::pin(sink), kept: VecDeque::new(), capacity, drops_oldest: true, dropped: 0 }
+    }
+
+    /// In front of a sink, with room for so many items. When there is none the new one goes, as with
+    /// [`Overflow::DropNewest`](crate::Overflow::DropNewest).
+    pub fn drop_newest(sink: Si, capacity: NonZeroUsize) -> Self {
+        Self { drops_oldest: false, ..Self::drop_oldest(sink, capacity) }
     }
 
     /// How many items were dropped.
@@ -390,7 +392,7 @@ impl<Si: Sink<T>, T> Sink<T> for OverflowSink<Si, T> {
         let mut dropped = None;
         if this.kept.len() == this.capacity {
             this.dropped += 1;
-            if this.keep == Keep::Oldest {
+            if !this.drops_oldest {
                 return Ok(());
             }
             dropped = this.kept.pop_front();

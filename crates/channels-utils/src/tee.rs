@@ -6,7 +6,6 @@ mod core;
 mod partition;
 
 use std::collections::VecDeque;
-use std::error::Error;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,54 +19,10 @@ use weirs_runtime::Clock;
 
 use self::core::{Batch, Core, Next, Payload, Rule};
 use crate::sync::Arc;
+use crate::{Missed, Slow};
 
 pub use partition::Part;
 pub(crate) use partition::divide;
-
-/// What becomes of a consumer of a [`TeeHub`] that is slower than the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Slow {
-    /// The others wait for it, once it is the bound behind.
-    #[default]
-    Wait,
-    /// It misses its oldest items, and is told how many: for whoever wants what is new.
-    Lag,
-    /// It misses the newest items, and is told how many: for whoever looks at samples.
-    Tap,
-    /// It is let go when an item comes for which it has no room. It still gets what it has room for, then
-    /// [`TeeGap::Disconnected`].
-    Disconnect,
-    /// The others wait for it, but only so long, in the hub's [clock](TeeHub::clock). Then it is let go, as
-    /// above.
-    DisconnectAfter(Duration),
-}
-
-impl Slow {
-    fn waits(self) -> bool {
-        matches!(self, Self::Wait | Self::DisconnectAfter(_))
-    }
-}
-
-/// What a consumer that is not waited for did not get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TeeGap {
-    /// So many items are missing here.
-    Missed(u64),
-    /// It was too slow, and gets nothing more.
-    Disconnected,
-}
-
-impl fmt::Display for TeeGap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missed(number) => write!(f, "missed {number} items"),
-            Self::Disconnected => f.write_str("too slow, and let go"),
-        }
-    }
-}
-
-impl Error for TeeGap {}
 
 /// A stream for any number of consumers, each of which gets every item from its subscription on; made by
 /// [`StreamUtil::tee_hub`](crate::StreamUtil::tee_hub).
@@ -85,15 +40,15 @@ impl Error for TeeGap {}
 /// ```
 /// use std::num::NonZeroUsize;
 /// use futures_lite::{StreamExt, stream};
-/// use weirs_channels_utils::{Slow, StreamUtil, TeeGap};
+/// use weirs_channels_utils::{Slow, StreamUtil, Missed};
 /// use weirs_runtime::block_on;
 ///
 /// let hub = stream::iter(1..=5).tee_hub(NonZeroUsize::new(2).unwrap());
 /// let archive = hub.subscribe();
-/// let dashboard = hub.subscribe_with(Slow::Lag);
+/// let dashboard = hub.subscribe_with(Slow::DropOldest);
 /// drop(hub);
 /// assert_eq!(block_on(archive.collect::<Vec<_>>()), [1, 2, 3, 4, 5]);
-/// assert_eq!(block_on(dashboard.collect::<Vec<_>>()), [Err(TeeGap::Missed(3)), Ok(4), Ok(5)]);
+/// assert_eq!(block_on(dashboard.collect::<Vec<_>>()), [Err(Missed::Lagged(3)), Ok(4), Ok(5)]);
 /// ```
 pub struct TeeHub<S: Stream<Item: Clone>> {
     core: Arc<Core<S, CloneToAll>>,
@@ -104,7 +59,7 @@ impl<S: Stream<Item: Clone>> TeeHub<S> {
         Self { core: Core::new(source, CloneToAll, bound) }
     }
 
-    /// Whose time [`Slow::DisconnectAfter`] is measured in; real time if nothing else is said.
+    /// Whose time [`subscribe_for`](Self::subscribe_for) is measured in; real time if nothing else is said.
     #[must_use]
     pub fn clock(self, clock: &Clock) -> Self {
         self.core.set_clock(clock);
@@ -114,12 +69,18 @@ impl<S: Stream<Item: Clone>> TeeHub<S> {
     /// A consumer that the others wait for, [`Slow::Wait`]. It gets the items that are taken from the source
     /// from now on.
     pub fn subscribe(&self) -> Tee<S> {
-        Tee(Consumer::new(&self.core, Slow::Wait))
+        Tee(Consumer::new(&self.core, Slow::Wait, None))
     }
 
     /// A consumer with a policy of its own.
     pub fn subscribe_with(&self, slow: Slow) -> LossyTee<S> {
-        LossyTee(Consumer::new(&self.core, slow))
+        LossyTee(Consumer::new(&self.core, slow, None))
+    }
+
+    /// A consumer that the others wait for, but only so long. Then it is let go, as with
+    /// [`Slow::Disconnect`].
+    pub fn subscribe_for(&self, grace: Duration) -> LossyTee<S> {
+        LossyTee(Consumer::new(&self.core, Slow::Wait, Some(grace)))
     }
 
     /// How many consumers there are.
@@ -209,13 +170,13 @@ impl<S: Stream<Item: Clone>> LossyTee<S> {
 }
 
 impl<S: Stream<Item: Clone>> Stream for LossyTee<S> {
-    type Item = Result<S::Item, TeeGap>;
+    type Item = Result<S::Item, Missed>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.poll_next(cx).map(|next| match next {
             Next::Item(item) => Some(Ok(item)),
-            Next::Missed(number) => Some(Err(TeeGap::Missed(number))),
-            Next::Disconnected => Some(Err(TeeGap::Disconnected)),
+            Next::Missed(number) => Some(Err(Missed::Lagged(number))),
+            Next::Disconnected => Some(Err(Missed::Disconnected)),
             Next::Ended => None,
         })
     }
@@ -236,8 +197,8 @@ struct Consumer<S: Stream, R: Rule<S::Item>> {
 }
 
 impl<S: Stream, R: Rule<S::Item>> Consumer<S, R> {
-    fn new(core: &Arc<Core<S, R>>, slow: Slow) -> Self {
-        Self { core: Arc::clone(core), number: core.subscribe(slow), hand: VecDeque::new() }
+    fn new(core: &Arc<Core<S, R>>, slow: Slow, grace: Option<Duration>) -> Self {
+        Self { core: Arc::clone(core), number: core.subscribe(slow, grace), hand: VecDeque::new() }
     }
 
     fn queued(&self) -> usize {

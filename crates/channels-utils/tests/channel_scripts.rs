@@ -149,14 +149,23 @@ async fn receives(mut receiver: Receiver<Item>, clock: Clock, log: Shared, leave
 #[apply(sim_test)]
 async fn random_scripts_lose_nothing(runtime: Runtime) {
     let clock = runtime.clock();
-    let policies =
-        [Overflow::Block, Overflow::Block, Overflow::DropOldest, Overflow::DropNewest, Overflow::Error];
-    let overflow = policies[clock.random_below(5) as usize];
+    let policies = [
+        Overflow::Block,
+        Overflow::Block,
+        Overflow::DropOldest,
+        Overflow::DropNewest,
+        Overflow::Error,
+        Overflow::Latest,
+        Overflow::Sample(some(2)),
+        Overflow::SampleEvery(std::time::Duration::from_nanos(3)),
+    ];
+    let overflow = policies[clock.random_below(policies.len() as u64) as usize];
     let capacity = 1 + clock.random_below(4) as usize;
     let (log, count) = (Shared::default(), Arc::new(()));
     let seen = Arc::clone(&log);
     let (sender, receiver) = channel(some(capacity))
         .overflow(overflow)
+        .clock(clock)
         .on_drop(move |item: &Item| seen.lock().unwrap().back.push((item.sender, item.number)))
         .build();
     let spy = sender.downgrade();

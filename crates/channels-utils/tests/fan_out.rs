@@ -127,9 +127,9 @@ fn outputs_that_are_gone_leave_the_ring_and_the_last_gives_the_item_back() {
     for route in [Route::round_robin(), Route::round_robin_skip_full(), Route::shortest_queue()] {
         let (senders, receivers) = channels(3, 9);
         drop(receivers);
-        assert_eq!(block_on(fan_out(stream::iter([7]), senders, route)), Err(Closed(7)));
+        assert_eq!(block_on(fan_out(stream::iter([7]), senders, route)), Err(Closed(Some(7))));
     }
-    assert_eq!(block_on(fan_out(stream::iter([7]), [], Route::round_robin())), Err(Closed(7)));
+    assert_eq!(block_on(fan_out(stream::iter([7]), [], Route::round_robin())), Err(Closed(Some(7))));
 }
 
 #[apply(runtime_test)]
@@ -215,7 +215,7 @@ async fn send_to_all_gives_each_item_to_all_and_leaves_out_who_is_gone(runtime: 
     }
     let (senders, receivers) = channels(2, 1);
     drop(receivers);
-    assert_eq!(send_to_all(stream::iter([1]), senders).await, Err(Closed(1)));
+    assert_eq!(send_to_all(stream::iter([1]), senders).await, Err(Closed(Some(1))));
 }
 
 #[test]

@@ -29,7 +29,7 @@ async fn the_item_comes_back_when_nobody_receives(_: Runtime) {
     let mut all = forward(futures::stream::iter(0..3), sender);
     assert!(futures::poll!(&mut all).is_pending());
     drop(receiver);
-    assert_eq!(all.await, Err(SendError::Closed(1)));
+    assert_eq!(all.await, Err(SendError::Closed(Some(1))));
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn a_stream_that_is_always_ready_does_not_starve_the_other() {
 /// One slow consumer of a broadcast stops all, and nothing can be done about it.
 #[apply(runtime_test)]
 async fn one_slow_consumer_of_a_tee_does_what_its_policy_says(_runtime: Runtime) {
-    for (slow, left) in [(Slow::Lag, 5), (Slow::Tap, 5), (Slow::Disconnect, 5)] {
+    for (slow, left) in [(Slow::DropOldest, 5), (Slow::DropNewest, 5), (Slow::Disconnect, 5)] {
         let hub = stream::iter(0..100).tee_hub(size(4));
         let idle = hub.subscribe_with(slow);
         assert_eq!(hub.subscribe().count().await, 100);

@@ -4,7 +4,7 @@ mod routing;
 
 use futures::{SinkExt, StreamExt, stream};
 use routing::size;
-use weirs_channels_utils::{BatchSink, Keep, OverflowSink, SinkToAll, SinkToAny, bounded};
+use weirs_channels_utils::{BatchSink, OverflowSink, SinkToAll, SinkToAny, bounded};
 use weirs_runtime::Runtime;
 use weirs_testing::{apply, runtime_test};
 
@@ -56,9 +56,10 @@ async fn batches_are_given_on_when_full_flushed_or_closed(_runtime: Runtime) {
 
 #[apply(runtime_test)]
 async fn overflow_keeps_the_newest_or_the_oldest_and_counts(_runtime: Runtime) {
-    for (keep, expected) in [(Keep::Newest, [0, 7, 8]), (Keep::Oldest, [0, 1, 2])] {
+    for (oldest, expected) in [(true, [0, 7, 8]), (false, [0, 1, 2])] {
         let (sender, receiver) = bounded(size(1));
-        let mut sink = OverflowSink::new(sender.into_sink(), size(2), keep);
+        let new = if oldest { OverflowSink::drop_oldest } else { OverflowSink::drop_newest };
+        let mut sink = new(sender.into_sink(), size(2));
         for n in 0..9 {
             sink.feed(n).await.unwrap();
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
 use routing::{at_random, panic_of, poll, size, yielding};
-use weirs_channels_utils::{Slow, StreamUtil, TeeGap, bounded};
+use weirs_channels_utils::{Missed, Slow, StreamUtil, bounded};
 use weirs_runtime::{Runtime, block_on};
 use weirs_testing::{
     InFlight, apply, cancel_at_every_poll, cancel_at_every_wake, runtime_test, sim_test, yields,
@@ -71,7 +71,7 @@ fn the_last_one_gone_drops_the_source() {
         n
     });
     let hub = source.tee_hub(size(4));
-    let (one, two) = (hub.subscribe(), hub.subscribe_with(Slow::Lag));
+    let (one, two) = (hub.subscribe(), hub.subscribe_with(Slow::DropOldest));
     drop(one);
     drop(two);
     assert_eq!((in_flight.now(), hub.consumers()), (1, 0));
@@ -96,17 +96,17 @@ fn a_late_one_gets_what_comes_from_then_on() {
 #[test]
 fn one_that_lags_misses_the_oldest_and_is_told() {
     let hub = stream::iter(0..10).tee_hub(size(3));
-    let (all, mut lags) = (hub.subscribe(), hub.subscribe_with(Slow::Lag));
+    let (all, mut lags) = (hub.subscribe(), hub.subscribe_with(Slow::DropOldest));
     assert_eq!(block_on(all.count()), 10);
     assert_eq!((lags.missed(), lags.queued()), (7, 3));
-    assert_eq!(block_on(lags.next()), Some(Err(TeeGap::Missed(7))));
+    assert_eq!(block_on(lags.next()), Some(Err(Missed::Lagged(7))));
     assert_eq!(block_on(lags.collect::<Vec<_>>()), [Ok(7), Ok(8), Ok(9)]);
 }
 
 #[test]
 fn a_tap_misses_the_newest_and_is_told() {
     let hub = stream::iter(0..10).tee_hub(size(3));
-    let (mut all, mut tap) = (hub.subscribe(), hub.subscribe_with(Slow::Tap));
+    let (mut all, mut tap) = (hub.subscribe(), hub.subscribe_with(Slow::DropNewest));
     for n in 0..6 {
         assert_eq!(block_on(all.next()), Some(n));
     }
@@ -118,7 +118,7 @@ fn a_tap_misses_the_newest_and_is_told() {
     let missed = tap.missed();
     assert!(missed >= 3);
     drop(all);
-    assert_eq!(block_on(tap.next()), Some(Err(TeeGap::Missed(missed))));
+    assert_eq!(block_on(tap.next()), Some(Err(Missed::Lagged(missed))));
     let rest = block_on(tap.collect::<Vec<_>>());
     assert_eq!(rest, (3 + missed..10).map(Ok).collect::<Vec<_>>());
 }
@@ -128,7 +128,7 @@ fn one_that_is_disconnected_gets_what_it_has_and_is_told() {
     let hub = stream::iter(0..10).tee_hub(size(3));
     let (all, slow) = (hub.subscribe(), hub.subscribe_with(Slow::Disconnect));
     assert_eq!(block_on(all.count()), 10);
-    let expected = [Ok(0), Ok(1), Ok(2), Err(TeeGap::Disconnected)];
+    let expected = [Ok(0), Ok(1), Ok(2), Err(Missed::Disconnected)];
     assert_eq!(block_on(slow.collect::<Vec<_>>()), expected);
 }
 
@@ -136,11 +136,11 @@ fn one_that_is_disconnected_gets_what_it_has_and_is_told() {
 async fn one_that_is_slow_for_too_long_is_let_go(runtime: Runtime) {
     let clock = runtime.clock();
     let hub = stream::iter(0..10).tee_hub(size(3)).clock(clock);
-    let (all, slow) = (hub.subscribe(), hub.subscribe_with(Slow::DisconnectAfter(Duration::from_secs(5))));
+    let (all, slow) = (hub.subscribe(), hub.subscribe_for(Duration::from_secs(5)));
     let start = clock.now();
     assert_eq!(all.count().await, 10);
     assert_eq!(clock.now() - start, Duration::from_secs(5));
-    let expected = [Ok(0), Ok(1), Ok(2), Err(TeeGap::Disconnected)];
+    let expected = [Ok(0), Ok(1), Ok(2), Err(Missed::Disconnected)];
     assert_eq!(slow.collect::<Vec<_>>().await, expected);
 }
 
@@ -230,13 +230,12 @@ async fn random_consumers_follow_the_model(runtime: Runtime) {
     let mut tasks = Vec::new();
     for _ in 0..4 {
         let (policy, leaves, nap) = (clock.random_below(5), clock.random_below(80), clock.clone());
-        let slow = match policy {
-            0 | 1 => Slow::Wait,
-            2 => Slow::Lag,
-            3 => Slow::Tap,
-            _ => Slow::DisconnectAfter(Duration::from_millis(1)),
+        let mut consumer = match policy {
+            0 | 1 => hub.subscribe_with(Slow::Wait),
+            2 => hub.subscribe_with(Slow::DropOldest),
+            3 => hub.subscribe_with(Slow::DropNewest),
+            _ => hub.subscribe_for(Duration::from_millis(1)),
         };
-        let mut consumer = hub.subscribe_with(slow);
         tasks.push(runtime.spawn(async move {
             let mut next = None;
             let mut taken = 0;
@@ -244,15 +243,15 @@ async fn random_consumers_follow_the_model(runtime: Runtime) {
                 assert!(consumer.queued() <= bound);
                 match item {
                     Ok(item) => {
-                        assert!(next.is_none_or(|next| next == item), "{next:?} {item} {slow:?}");
+                        assert!(next.is_none_or(|next| next == item), "{next:?} {item} {policy}");
                         next = Some(item + 1);
                     }
-                    Err(TeeGap::Missed(number)) => {
-                        assert!(matches!(slow, Slow::Lag | Slow::Tap));
+                    Err(Missed::Lagged(number)) => {
+                        assert!(matches!(policy, 2 | 3));
                         next = Some(next.unwrap_or(0) + number);
                     }
                     Err(_) => {
-                        assert!(matches!(slow, Slow::DisconnectAfter(_)));
+                        assert!(policy > 3);
                         assert!(consumer.next().await.is_none());
                         return;
                     }
@@ -266,7 +265,7 @@ async fn random_consumers_follow_the_model(runtime: Runtime) {
                     nap.sleep(Duration::from_millis(nap.random_below(4))).await;
                 }
             }
-            assert_eq!(next, Some(60), "{slow:?}");
+            assert_eq!(next, Some(60), "{policy}");
         }));
     }
     drop(hub);

@@ -175,6 +175,16 @@ impl<T> Sender<T> {
         self.0.leave_room(1, ticket);
     }
 
+    /// [`closed`](Self::closed) for whoever holds the ticket.
+    pub(crate) fn poll_closed(&self, ticket: &mut Option<Ticket>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_closed(ticket, cx)
+    }
+
+    /// Gives up waiting in [`poll_closed`](Self::poll_closed).
+    pub(crate) fn leave_end(&self, ticket: Ticket) {
+        self.0.leave_end(ticket);
+    }
+
     /// A look at the channel.
     pub fn stats(&self) -> ChannelStats {
         self.0.stats()

@@ -18,7 +18,7 @@ use weirs_runtime::Clock;
 use super::policy::Admission;
 use super::{ChannelStats, OnDrop, SendError, Sent};
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
-use crate::waiters::{Ticket, Turn, Waiters, Wakes, let_go};
+use crate::waiters::{Ticket, Turn, Waiters, Wakes, let_go, look};
 
 /// What both ends share.
 pub(super) struct Shared<T> {
@@ -248,12 +248,10 @@ impl<T> Shared<T> {
         take: impl FnOnce(&mut State<T>) -> R,
     ) -> Poll<Option<R>> {
         let mut take = Some(take);
-        let mut waker = None;
-        loop {
-            let mut old = None;
-            let turn = self.change(|state| {
+        look(cx, |look| {
+            self.change(|state| {
                 if state.closed {
-                    old = ticket.take().and_then(|ticket| state.room.leave(ticket));
+                    look.leave(&mut state.room, ticket);
                     return Turn::Ready(None);
                 }
                 let has_room = match ticket {
@@ -261,22 +259,15 @@ impl<T> Shared<T> {
                     None => state.room.is_empty() && state.free() >= amount,
                 };
                 if !has_room {
-                    return wait(&mut state.room, amount, ticket, cx, waker.take(), &mut old);
+                    return look.wait(&mut state.room, amount, ticket);
                 }
-                if let Some(ticket) = ticket.take() {
-                    old = state.room.leave(ticket);
+                if ticket.is_some() {
+                    look.leave(&mut state.room, ticket);
                     state.granted -= amount;
                 }
                 Turn::Ready(take.take().map(|take| take(state)))
-            });
-            let_go(old);
-            match turn {
-                Turn::Ready(taken) => return Poll::Ready(taken),
-                Turn::Waits => return Poll::Pending,
-                // Cloned outside the lock.
-                Turn::NeedsWaker => waker = Some(cx.waker().clone()),
-            }
-        }
+            })
+        })
     }
 
     /// A sender gives up.
@@ -301,30 +292,22 @@ impl<T> Shared<T> {
         take: impl FnOnce(&mut State<T>) -> R,
     ) -> Poll<Option<R>> {
         let mut take = Some(take);
-        let mut waker = None;
-        loop {
-            let mut old = None;
-            let turn = self.change(|state| {
+        look(cx, |look| {
+            self.change(|state| {
                 state.in_hand -= mem::take(&mut used);
                 if state.queue.is_empty() && !state.has_ended() {
                     let called = ticket.as_ref().is_some_and(|ticket| state.items.is_called(ticket));
                     if called {
                         // Another one was faster.
-                        old = state.leave_items(ticket);
+                        look.drop_later(state.leave_items(ticket));
                     }
-                    return wait(&mut state.items, 1, ticket, cx, waker.take(), &mut old);
+                    return look.wait(&mut state.items, 1, ticket);
                 }
-                old = state.leave_items(ticket);
+                look.drop_later(state.leave_items(ticket));
                 let take = if state.queue.is_empty() { None } else { take.take() };
                 Turn::Ready(take.map(|take| take(state)))
-            });
-            let_go(old);
-            match turn {
-                Turn::Ready(taken) => return Poll::Ready(taken),
-                Turn::Waits => return Poll::Pending,
-                Turn::NeedsWaker => waker = Some(cx.waker().clone()),
-            }
-        }
+            })
+        })
     }
 
     /// A receiver gives up waiting.
@@ -356,23 +339,15 @@ impl<T> Shared<T> {
 
     /// Waits until nothing can be sent any more.
     pub(super) fn poll_closed(&self, ticket: &mut Option<Ticket>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut waker = None;
-        loop {
-            let mut old = None;
-            let turn = self.change(|state| {
+        look(cx, |look| {
+            self.change(|state| {
                 if state.closed {
-                    old = ticket.take().and_then(|ticket| state.end.leave(ticket));
+                    look.leave(&mut state.end, ticket);
                     return Turn::Ready(());
                 }
-                wait(&mut state.end, 1, ticket, cx, waker.take(), &mut old)
-            });
-            let_go(old);
-            match turn {
-                Turn::Ready(()) => return Poll::Ready(()),
-                Turn::Waits => return Poll::Pending,
-                Turn::NeedsWaker => waker = Some(cx.waker().clone()),
-            }
-        }
+                look.wait(&mut state.end, 1, ticket)
+            })
+        })
     }
 
     pub(super) fn leave_end(&self, ticket: Ticket) {
@@ -452,7 +427,8 @@ impl<T> State<T> {
     }
 
     fn somebody_waits(&self) -> bool {
-        !(self.room.is_empty() && self.items.is_empty() && self.end.is_empty())
+        let waits_for_the_end = self.closed && !self.end.is_empty();
+        waits_for_the_end || !(self.room.is_empty() && self.items.is_empty())
     }
 
     /// Calls whoever may go on: rules 2 and 3.
@@ -529,22 +505,4 @@ impl<T> State<T> {
         }
         waker
     }
-}
-
-/// Keeps a place in the queue, or takes one.
-fn wait<R>(
-    queue: &mut Waiters,
-    amount: usize,
-    ticket: &mut Option<Ticket>,
-    cx: &Context<'_>,
-    waker: Option<Waker>,
-    old: &mut Option<Waker>,
-) -> Turn<R> {
-    match (ticket, waker) {
-        (Some(ticket), _) if queue.will_wake(ticket, cx.waker()) => {}
-        (_, None) => return Turn::NeedsWaker,
-        (Some(ticket), Some(waker)) => *old = queue.replace(ticket, waker),
-        (ticket, Some(waker)) => *ticket = Some(queue.join(waker, amount)),
-    }
-    Turn::Waits
 }

@@ -30,16 +30,26 @@ pub struct SenderSink<T> {
     sender: Option<Sender<T>>,
     reserved: bool,
     ticket: Option<Ticket>,
+    /// Waits for the end, too.
+    end: Option<Ticket>,
 }
 
 impl<T> SenderSink<T> {
     pub(super) fn new(sender: Sender<T>) -> Self {
-        Self { sender: Some(sender), reserved: false, ticket: None }
+        Self { sender: Some(sender), reserved: false, ticket: None, end: None }
     }
 
     /// The sender, unless the sink was closed.
     pub fn sender(&self) -> Option<&Sender<T>> {
         self.sender.as_ref()
+    }
+
+    /// Waits until nothing can be sent any more.
+    pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.sender {
+            Some(sender) => sender.poll_closed(&mut self.end, cx),
+            None => Poll::Ready(()),
+        }
     }
 
     pub(crate) fn let_go(&mut self) {
@@ -50,6 +60,16 @@ impl<T> SenderSink<T> {
             if std::mem::take(&mut self.reserved) {
                 sender.0.give_back(1);
             }
+        }
+    }
+}
+
+impl<T> SenderSink<T> {
+    /// Waits for nothing any more.
+    fn leave(&mut self) {
+        self.let_go();
+        if let (Some(sender), Some(ticket)) = (&self.sender, self.end.take()) {
+            sender.leave_end(ticket);
         }
     }
 }
@@ -88,7 +108,7 @@ impl<T> Sink<T> for SenderSink<T> {
 
     /// This end is dropped; the channel is closed when no other sender is left.
     fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
-        self.let_go();
+        self.leave();
         self.sender = None;
         Poll::Ready(Ok(()))
     }
@@ -96,7 +116,7 @@ impl<T> Sink<T> for SenderSink<T> {
 
 impl<T> Drop for SenderSink<T> {
     fn drop(&mut self) {
-        self.let_go();
+        self.leave();
     }
 }
 

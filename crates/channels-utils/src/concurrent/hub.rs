@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
+use crate::waiters::{let_go, wake};
+
 /// So many things are done in one turn before the others of the executor get theirs.
 ///
 /// Under tokio it must stay well below the 128 waits after which nothing in a task is ready any more: beyond
@@ -165,9 +167,7 @@ impl Woken {
         self.some.store(true, Ordering::Release);
         let task = queue.task.take();
         drop(queue);
-        if let Some(task) = task {
-            task.wake();
-        }
+        task.into_iter().for_each(wake);
     }
 
     /// Exchanges what is there for an empty list.
@@ -194,7 +194,7 @@ impl Woken {
         let last = queue.task.replace(task);
         let missed = !queue.indices.is_empty();
         drop(queue);
-        drop(last);
+        let_go(last);
         !missed
     }
 
@@ -203,7 +203,7 @@ impl Woken {
         queue.closed = true;
         let task = queue.task.take();
         drop(queue);
-        drop(task);
+        let_go(task);
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

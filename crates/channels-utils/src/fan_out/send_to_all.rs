@@ -29,7 +29,8 @@ use crate::{Closed, Sender, SenderSink};
 /// left out; polled again it goes on with the others.
 ///
 /// # Errors
-/// [`Closed`] with the item in hand when every output is gone. When the stream has ended it gives how many
+/// [`Closed`], with the item in hand if there is one, when every output is gone; that is noticed even if the
+/// stream is silent. When the stream has ended it gives how many
 /// items there were.
 ///
 /// # Examples
@@ -81,16 +82,27 @@ impl<S: Stream> SendToAll<S> {
 }
 
 impl<S: Stream<Item: Clone>> Future for SendToAll<S> {
-    type Output = Result<u64, Closed<S::Item>>;
+    type Output = Result<u64, Closed<Option<S::Item>>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         this.outputs.retain(|output| !output.cloning);
         for _ in 0..TURN {
             if this.item.is_none() {
-                let Some(item) = ready!(this.source.as_mut().poll_next(cx)) else {
-                    this.outputs.clear();
-                    return Poll::Ready(Ok(*this.sent));
+                let item = match this.source.as_mut().poll_next(cx) {
+                    Poll::Ready(Some(item)) => item,
+                    Poll::Ready(None) => {
+                        this.outputs.clear();
+                        return Poll::Ready(Ok(*this.sent));
+                    }
+                    // It may be silent for ever. One output at a time is watched.
+                    Poll::Pending => {
+                        while let Some(last) = this.outputs.last_mut() {
+                            ready!(last.sink.poll_closed(cx));
+                            this.outputs.pop();
+                        }
+                        return Poll::Ready(Err(Closed(None)));
+                    }
                 };
                 *this.item = Some(item);
                 this.outputs.iter_mut().for_each(|output| output.has_it = false);
@@ -121,9 +133,10 @@ impl<S: Stream<Item: Clone>> Future for SendToAll<S> {
                 return Poll::Pending;
             }
             let item = this.item.take();
-            if let (true, Some(item)) = (this.outputs.is_empty(), item) {
+            if this.outputs.is_empty() {
                 return Poll::Ready(Err(Closed(item)));
             }
+            drop(item);
             *this.sent += 1;
         }
         cx.waker().wake_by_ref();

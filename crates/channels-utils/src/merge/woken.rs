@@ -8,6 +8,7 @@
 use std::task::{Wake, Waker};
 
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, lock};
+use crate::waiters::{let_go, wake};
 
 pub(super) const BLOCK: usize = u64::BITS as usize;
 
@@ -73,7 +74,7 @@ impl Woken {
         if !known {
             let task = task.clone();
             let before = lock(&self.root.task).replace(task);
-            drop(before);
+            let_go(before);
         }
         self.root.waits.store(true, Ordering::SeqCst);
         self.root.any.load(Ordering::SeqCst) == 0
@@ -88,7 +89,7 @@ impl Woken {
 impl Drop for Woken {
     fn drop(&mut self) {
         let task = lock(&self.root.task).take();
-        drop(task);
+        let_go(task);
     }
 }
 
@@ -98,9 +99,7 @@ impl Root {
             return;
         }
         let task = lock(&self.task).take();
-        if let Some(task) = task {
-            task.wake();
-        }
+        task.into_iter().for_each(wake);
     }
 }
 

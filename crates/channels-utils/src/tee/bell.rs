@@ -2,41 +2,70 @@
 
 use std::task::{Wake, Waker};
 
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, lock};
+use crate::waiters::{let_go, wake};
 
 /// Wakers by number. It is the waker of the source: whoever needs the next item wants to be woken, and each
 /// of them will have one, so a ring wakes them all. Nobody depends on another's being polled.
 #[derive(Default)]
 pub(super) struct Bell {
-    waiting: Mutex<Vec<Option<Waker>>>,
+    waiting: Mutex<Waiting>,
+    /// The source had nothing, and was not woken since: to poll it again would be in vain.
+    asleep: AtomicBool,
     /// How often it rang.
     rings: AtomicU64,
 }
 
+#[derive(Default)]
+struct Waiting {
+    wakers: Vec<Option<Waker>>,
+    number: usize,
+}
+
+impl Waiting {
+    fn take(&mut self, number: usize) -> Option<Waker> {
+        let waker = self.wakers.get_mut(number).and_then(Option::take);
+        self.number -= usize::from(waker.is_some());
+        waker
+    }
+}
+
 impl Bell {
+    /// Whether the source has nothing, and will ring.
+    pub(super) fn is_asleep(&self) -> bool {
+        self.asleep.load(Ordering::Acquire)
+    }
+
+    /// Before a poll of the source: from now on a wake counts. After one that did not come to nothing.
+    pub(super) fn set_asleep(&self, asleep: bool) {
+        self.asleep.store(asleep, Ordering::Release);
+    }
+
     /// Has this one woken at the next ring.
     pub(super) fn join(&self, number: usize, waker: &Waker) {
         let known = {
             let waiting = lock(&self.waiting);
-            waiting.get(number).and_then(Option::as_ref).is_some_and(|known| known.will_wake(waker))
+            waiting.wakers.get(number).and_then(Option::as_ref).is_some_and(|known| known.will_wake(waker))
         };
         if !known {
             let waker = waker.clone();
             let before = {
                 let mut waiting = lock(&self.waiting);
-                if waiting.len() <= number {
-                    waiting.resize_with(number + 1, || None);
+                if waiting.wakers.len() <= number {
+                    waiting.wakers.resize_with(number + 1, || None);
                 }
-                waiting[number].replace(waker)
+                let before = waiting.wakers[number].replace(waker);
+                waiting.number += usize::from(before.is_none());
+                before
             };
-            drop(before);
+            let_go(before);
         }
     }
 
     /// This one does not wait any more.
     pub(super) fn leave(&self, number: usize) {
-        let waker = lock(&self.waiting).get_mut(number).and_then(Option::take);
-        drop(waker);
+        let waker = lock(&self.waiting).take(number);
+        let_go(waker);
     }
 
     pub(super) fn rings(&self) -> u64 {
@@ -51,12 +80,15 @@ impl Bell {
             // One at a time, outside the lock: those who come back at once are not woken again.
             let waker = {
                 let mut waiting = lock(&self.waiting);
-                let next = waiting.iter().skip(from).position(Option::is_some);
+                if waiting.number == 0 {
+                    return;
+                }
+                let next = waiting.wakers.iter().skip(from).position(Option::is_some);
                 let Some(next) = next else { return };
                 from += next + 1;
-                waiting[from - 1].take()
+                waiting.take(from - 1)
             };
-            waker.into_iter().for_each(Waker::wake);
+            waker.into_iter().for_each(wake);
         }
     }
 }
@@ -66,10 +98,11 @@ pub(super) struct Rope(pub(super) Arc<Bell>);
 
 impl Wake for Rope {
     fn wake(self: std::sync::Arc<Self>) {
-        self.0.ring();
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &std::sync::Arc<Self>) {
+        self.0.set_asleep(false);
         self.0.ring();
     }
 }

@@ -16,12 +16,13 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures_core::Stream;
 use weirs_runtime::{Clock, Instant, Sleep};
 
-use super::Slow;
 use super::bell::{Bell, Rope};
+use crate::Slow;
 use crate::sync::{Arc, Mutex, lock};
 
 /// So many items at most are taken from the source at once, or out of a queue.
@@ -55,7 +56,11 @@ pub(super) struct Core<S: Stream, R> {
 struct State<S: Stream, R> {
     source: Source<S, R>,
     consumers: Vec<Option<Consumer<S::Item>>>,
+    /// The places among them that nobody has.
+    free: Vec<usize>,
     live: usize,
+    /// How many of them the others have to wait for.
+    full: usize,
     /// Whether more consumers may come.
     hub: bool,
     /// Somebody waits for room.
@@ -85,12 +90,16 @@ struct Puller<S: Stream, R> {
 struct Consumer<T> {
     generation: u64,
     slow: Slow,
+    /// The others wait for it only so long.
+    grace: Option<Duration>,
     /// Each item, and how many are missing before it.
     queue: VecDeque<(u64, T)>,
     in_hand: usize,
     missing: u64,
     missed: u64,
     full_since: Option<Instant>,
+    /// The others wait for it: it counts in `full`.
+    is_full: bool,
     end: Option<End>,
 }
 
@@ -123,7 +132,9 @@ impl<S: Stream, R: Rule<S::Item>> Core<S, R> {
         let state = State {
             source: Source::Here(Box::new(puller)),
             consumers: Vec::new(),
+            free: Vec::new(),
             live: 0,
+            full: 0,
             hub: true,
             blocked: false,
             clock: Clock::default(),
@@ -152,7 +163,7 @@ impl<S: Stream, R: Rule<S::Item>> Core<S, R> {
             let mut state = lock(&self.state);
             if let Some(next) = state.take(number, hand) {
                 // With more in hand the others go on when that is used up.
-                let rings = hand.is_empty() && mem::take(&mut state.blocked);
+                let rings = hand.is_empty() && state.makes_room(number, self.bound);
                 drop(state);
                 if joined {
                     self.bell.leave(number);
@@ -171,8 +182,11 @@ impl<S: Stream, R: Rule<S::Item>> Core<S, R> {
                 joined = true;
                 continue;
             }
+            if self.bell.is_asleep() {
+                return Poll::Pending;
+            }
             let room = state.room(self.bound);
-            let patience = if room == 0 { state.patience(self.bound) } else { None };
+            let patience = if room == 0 { state.patience() } else { None };
             if room == 0 {
                 state.blocked = true;
                 if patience.is_none() {
@@ -210,7 +224,7 @@ impl<S: Stream, R: Rule<S::Item>> Core<S, R> {
             if let Some(consumer) = &mut state.consumers[number] {
                 consumer.in_hand = 0;
             }
-            mem::take(&mut state.blocked)
+            state.makes_room(number, self.bound)
         };
         if rings {
             self.bell.ring();
@@ -218,9 +232,9 @@ impl<S: Stream, R: Rule<S::Item>> Core<S, R> {
     }
 
     /// A new consumer, that gets what comes from now on.
-    pub(super) fn subscribe(&self, slow: Slow) -> usize {
+    pub(super) fn subscribe(&self, slow: Slow, grace: Option<Duration>) -> usize {
         let mut state = lock(&self.state);
-        let number = state.consumers.iter().position(Option::is_none).unwrap_or(state.consumers.len());
+        let number = state.free.pop().unwrap_or(state.consumers.len());
         if number == state.consumers.len() {
             state.consumers.push(None);
         }
@@ -229,11 +243,13 @@ impl<S: Stream, R: Rule<S::Item>> Core<S, R> {
         state.consumers[number] = Some(Consumer {
             generation: state.generation,
             slow,
+            grace,
             queue: VecDeque::new(),
             in_hand: 0,
             missing: 0,
             missed: 0,
             full_since: None,
+            is_full: false,
             end,
         });
         state.live += 1;
@@ -245,11 +261,16 @@ impl<S: Stream, R: Rule<S::Item>> Core<S, R> {
         self.bell.leave(number);
         let mut state = lock(&self.state);
         let consumer = state.consumers[number].take();
+        state.free.push(number);
         state.live -= 1;
+        state.full -= usize::from(consumer.as_ref().is_some_and(|consumer| consumer.is_full));
         let source = state.abandoned();
-        drop(state);
         // It may have been the one that the others waited for.
-        self.bell.ring();
+        let rings = state.full == 0 && mem::take(&mut state.blocked);
+        drop(state);
+        if rings {
+            self.bell.ring();
+        }
         drop(consumer);
         drop(source);
     }
@@ -314,7 +335,7 @@ impl<S: Stream, R> State<S, R> {
         }
         let (_, item) = consumer.queue.pop_front()?;
         consumer.full_since = None;
-        if consumer.slow == Slow::Wait {
+        if consumer.waits() && consumer.grace.is_none() {
             // Half of what is there for one lock; it counts until it is used up.
             let more = (consumer.queue.len() / 2).min(BATCH);
             hand.extend(consumer.queue.drain(..more).map(|(_, item)| item));
@@ -323,27 +344,38 @@ impl<S: Stream, R> State<S, R> {
         Some(Taken::Next(Next::Item(item)))
     }
 
+    /// Counts a consumer among those that are waited for, or no more.
+    fn recount(&mut self, number: usize, bound: usize) {
+        let Some(consumer) = &mut self.consumers[number] else { return };
+        let is_full = consumer.end.is_none() && consumer.waits() && consumer.len() >= bound;
+        self.full -= usize::from(consumer.is_full);
+        self.full += usize::from(is_full);
+        consumer.is_full = is_full;
+    }
+
+    /// A consumer has taken something: whether those who wait for room have some now.
+    fn makes_room(&mut self, number: usize, bound: usize) -> bool {
+        self.recount(number, bound);
+        self.full == 0 && mem::take(&mut self.blocked)
+    }
+
     /// How many items there is room for before anybody waits, misses something or goes; zero when somebody
     /// has to be waited for.
     fn room(&self, bound: usize) -> usize {
+        if self.full > 0 {
+            return 0;
+        }
         let mut room = BATCH;
         for consumer in self.consumers.iter().flatten().filter(|consumer| consumer.end.is_none()) {
-            let free = bound - consumer.len().min(bound);
-            if free == 0 && consumer.slow.waits() {
-                return 0;
-            }
-            room = room.min(free.max(1));
+            room = room.min(bound.saturating_sub(consumer.len()).max(1));
         }
         room
     }
 
     /// Nothing goes on for slow consumers: until when the first may be waited for. None if some always are.
-    fn patience(&self, bound: usize) -> Option<(Instant, Clock)> {
-        let is_full = |consumer: &&Consumer<_>| {
-            consumer.end.is_none() && consumer.slow.waits() && consumer.len() >= bound
-        };
+    fn patience(&self) -> Option<(Instant, Clock)> {
         let mut first = None::<Instant>;
-        for consumer in self.consumers.iter().flatten().filter(is_full) {
+        for consumer in self.consumers.iter().flatten().filter(|consumer| consumer.is_full) {
             let until = consumer.until()?;
             first = Some(first.map_or(until, |first| first.min(until)));
         }
@@ -362,12 +394,14 @@ impl<T> Consumer<T> {
         self.queue.len() + self.in_hand
     }
 
+    /// Whether the others wait for it.
+    fn waits(&self) -> bool {
+        self.slow == Slow::Wait
+    }
+
     /// Until when it may be over the bound.
     fn until(&self) -> Option<Instant> {
-        match self.slow {
-            Slow::DisconnectAfter(grace) => self.full_since.map(|since| since + grace),
-            _ => None,
-        }
+        Some(self.full_since? + self.grace?)
     }
 
     /// Takes an item as the policy says; what has to go is put aside.
@@ -379,8 +413,8 @@ impl<T> Consumer<T> {
         if self.len() >= bound {
             match self.slow {
                 // There was room when the items were taken, but for a batch that was taken before this one.
-                Slow::Wait | Slow::DisconnectAfter(_) => {}
-                Slow::Lag => {
+                Slow::Wait => {}
+                Slow::DropOldest => {
                     if let Some((missing, oldest)) = self.queue.pop_front() {
                         dropped.push(oldest);
                         let now_missing = match self.queue.front_mut() {
@@ -391,7 +425,7 @@ impl<T> Consumer<T> {
                         self.missed += 1;
                     }
                 }
-                Slow::Tap => {
+                Slow::DropNewest => {
                     dropped.push(item);
                     self.missing += 1;
                     self.missed += 1;
@@ -423,17 +457,26 @@ impl<S: Stream, R: Rule<S::Item>> Pull<'_, S, R> {
         let Some(puller) = &mut self.puller else { return Poll::Pending };
         let mut cx = Context::from_waker(&self.core.waker);
         let (mut ended, mut panic) = (false, None);
+        let mut more = true;
+        // A wake during the poll counts.
+        self.core.bell.set_asleep(true);
         while puller.items.len() < room && !ended {
             // What it gave before a panic is for all.
             match catch_unwind(AssertUnwindSafe(|| puller.source.as_mut().poll_next(&mut cx))) {
                 Ok(Poll::Ready(Some(item))) => puller.items.push(item),
                 Ok(Poll::Ready(None)) => ended = true,
-                Ok(Poll::Pending) => break,
+                Ok(Poll::Pending) => {
+                    more = false;
+                    break;
+                }
                 Err(payload) => {
                     ended = true;
                     panic = Some(payload);
                 }
             }
+        }
+        if more {
+            self.core.bell.set_asleep(false);
         }
         let got = !puller.items.is_empty();
         if got {
@@ -460,7 +503,7 @@ impl<S: Stream, R: Rule<S::Item>> Pull<'_, S, R> {
                 let items = spare.pop().unwrap_or_default();
                 batches.push(Batch { consumer, generation: entry.generation, items, panic: None });
             }
-            let timed = |consumer: &Consumer<_>| matches!(consumer.slow, Slow::DisconnectAfter(_));
+            let timed = |consumer: &Consumer<_>| consumer.grace.is_some();
             state.consumers.iter().flatten().any(timed).then(|| state.clock.clone())
         };
         let panic = rule.share(items, batches);
@@ -487,6 +530,7 @@ impl<S: Stream, R: Rule<S::Item>> Pull<'_, S, R> {
             if entry.len() >= bound && entry.full_since.is_none() {
                 entry.full_since = now;
             }
+            state.recount(*consumer, bound);
         }
         drop(state);
         spare.extend(batches.drain(..).map(|batch| batch.items));
@@ -509,10 +553,11 @@ impl<S: Stream, R: Rule<S::Item>> Pull<'_, S, R> {
         } else {
             puller.sleep = None;
             let mut state = lock(&self.core.state);
-            for consumer in state.consumers.iter_mut().flatten() {
-                let over = consumer.len() >= self.core.bound && consumer.end.is_none();
-                if over && consumer.until().is_some_and(|until| until <= now) {
+            for number in 0..state.consumers.len() {
+                let Some(consumer) = &mut state.consumers[number] else { continue };
+                if consumer.is_full && consumer.until().is_some_and(|until| until <= now) {
                     consumer.end = Some(End::Disconnected);
+                    state.recount(number, self.core.bound);
                 }
             }
             drop(state);
@@ -547,6 +592,7 @@ impl<S: Stream, R> Drop for Pull<'_, S, R> {
     fn drop(&mut self) {
         if !self.done {
             self.puller = None;
+            self.core.bell.set_asleep(false);
             lock(&self.core.state).source = Source::Ended;
             self.core.bell.ring();
         }

@@ -35,7 +35,7 @@ pub(crate) fn divide<S: Stream, P: FnMut(&S::Item) -> bool>(
     bound: NonZeroUsize,
 ) -> (Part<S, P>, Part<S, P>) {
     let core = Core::new(source, Divide(question), bound);
-    let parts = (Part(Consumer::new(&core, Slow::Wait)), Part(Consumer::new(&core, Slow::Wait)));
+    let parts = (Part(Consumer::new(&core, Slow::Wait, None)), Part(Consumer::new(&core, Slow::Wait, None)));
     core.close_hub();
     parts
 }

@@ -28,7 +28,6 @@ pin_project! {
     pub struct IdleTimeout<S> {
         #[pin]
         limited: Limited<S>,
-        over: bool,
     }
 }
 
@@ -50,7 +49,7 @@ impl<S: Stream> TimeoutEach<S> {
 
 impl<S: Stream> IdleTimeout<S> {
     pub(crate) fn new(source: S, limit: Duration, clock: &Clock) -> Result<Self, ZeroPeriod> {
-        Ok(Self { limited: Limited::new(source, limit, clock)?, over: false })
+        Ok(Self { limited: Limited::new(source, limit, clock)? })
     }
 
     /// The source.
@@ -76,12 +75,9 @@ impl<S: Stream> Stream for IdleTimeout<S> {
     type Item = Result<S::Item, Elapsed>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.project();
-        if *this.over {
-            return Poll::Ready(None);
-        }
-        let next = ready!(this.limited.poll_next(cx));
-        *this.over = !matches!(next, Some(Ok(_)));
+        let mut this = self.project();
+        let next = ready!(this.limited.as_mut().poll_next(cx));
+        *this.limited.project().ended |= matches!(next, Some(Err(_)));
         Poll::Ready(next)
     }
 }
@@ -92,19 +88,24 @@ pin_project! {
         source: S,
         limit: Duration,
         timer: Timer,
+        ended: bool,
     }
 }
 
 impl<S: Stream> Limited<S> {
     fn new(source: S, limit: Duration, clock: &Clock) -> Result<Self, ZeroPeriod> {
-        Ok(Self { source, limit: not_zero(limit)?, timer: Timer::new(clock) })
+        Ok(Self { source, limit: not_zero(limit)?, timer: Timer::new(clock), ended: false })
     }
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<S::Item, Elapsed>>> {
         let this = self.project();
+        if *this.ended {
+            return Poll::Ready(None);
+        }
         // First the source: an item that is there at the limit still counts.
         if let Poll::Ready(next) = this.source.poll_next(cx) {
             this.timer.clear();
+            *this.ended = next.is_none();
             return Poll::Ready(next.map(Ok));
         }
         this.timer.start(*this.limit);
