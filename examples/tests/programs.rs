@@ -144,6 +144,90 @@ fn what_was_forgotten_is_named() {
     assert_eq!(lines.len(), 5, "{told}");
 }
 
+#[test]
+fn until_somebody_says_stop() {
+    let expected = "1\n\
+        2\n\
+        3\n\
+        Stopped: three is enough\n\
+        left in the channel: 2\n";
+    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_or_done"))), expected);
+}
+
+#[test]
+fn both_consumers_get_every_item() {
+    let expected = "logged: 1 2 3 4 5 6 7 8 9 10\n\
+        sum: 55\n";
+    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_tee"))), expected);
+}
+
+#[test]
+fn a_channel_of_channels_is_one() {
+    let expected: String = (0..30).map(|number| format!("{number}\n")).collect();
+    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_bridge"))), expected);
+}
+
+#[test]
+fn the_first_three_answers_win() {
+    let expected = "results for 'Go concurrency patterns':\n\
+        \x20 -> Web source 1: a result after 5ms\n\
+        \x20 -> Images: a result after 50ms\n\
+        \x20 -> Web source 2: a result after 300ms\n\
+        Videos: not needed any more\n\
+        Three results are enough.\n";
+    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_search"))), expected);
+}
+
+#[test]
+fn a_pipeline_stops_with_its_consumer() {
+    let expected = "1\n\
+        4\n\
+        9\n\
+        16\n\
+        Result exceeded 10, canceling pipeline.\n\
+        Pipeline finished.\n\
+        numbers made: 4\n";
+    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_pipeline"))), expected);
+}
+
+#[test]
+fn every_tenth_item() {
+    let expected = "of a stream: [10, 20, 30]\n\
+        of a channel: [1, 11, 21, 31], and 31 came back\n";
+    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_sampling"))), expected);
+}
+
+#[test]
+fn a_ring_keeps_the_newest() {
+    let expected = "push 1\n\
+        push 2\n\
+        push 3\n\
+        push 4: 1 had to go\n\
+        push 5: 2 had to go\n\
+        in the ring: [3, 4, 5]\n\
+        lost: 2\n";
+    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_ring_buffer"))), expected);
+}
+
+#[test]
+fn a_full_queue_refuses() {
+    let expected = "one: queued\n\
+        two: queued\n\
+        three: no room\n\
+        done: Ok(\"one\")\n\
+        three again: queued\n\
+        four: nobody reads\n";
+    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_try_enqueue"))), expected);
+}
+
+#[test]
+fn nobody_waits_for_a_reader_that_is_gone() {
+    let expected = "reader: in time: false\n\
+        worker: nobody takes 42, so I am done\n\
+        nothing is left behind\n";
+    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_rendezvous_leak"))), expected);
+}
+
 /// The real process, with a real signal in the middle of a request.
 #[cfg(unix)]
 #[test]

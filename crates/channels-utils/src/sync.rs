@@ -10,6 +10,13 @@ pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[cfg(not(loom))]
 pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
 
+/// Between a write and a read that are both `SeqCst`. loom takes those for acquire and release, and knows the
+/// one order of all from fences only; outside of models this is nothing.
+pub(crate) fn in_one_order() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
 /// Locks, whether or not a holder panicked: what these locks guard is never left half-changed by user code,
 /// because no user code runs while they are held.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -102,6 +102,21 @@ pub(crate) fn resident(name: &str, tasks: u64) -> Result<f64, String> {
     printed.trim().parse().map_err(|_| format!("the child said `{printed}`"))
 }
 
+/// What a way of doing something allocates for each item in the long run, in a fresh process of the program
+/// whose allocator counts. That one is built beside this one.
+pub(crate) fn allocations(way: &str) -> Result<f64, Missing> {
+    let failed = |error: String| Missing::Failed(error);
+    let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
+    let counted = program.with_file_name(format!("counted{}", std::env::consts::EXE_SUFFIX));
+    if !counted.exists() {
+        return Err(Missing::Skipped("the program that counts is not built: `--bins` builds it".to_owned()));
+    }
+    let mut command = Command::new(counted);
+    command.arg(way);
+    let printed = output_of(command).map_err(failed)?.0;
+    printed.trim().parse().map_err(|_| failed(format!("the child said `{printed}`")))
+}
+
 /// The instructions that this program takes to do an operation so many times, its start included.
 pub(crate) fn instructions(operation: &str, times: u64) -> Result<u64, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;

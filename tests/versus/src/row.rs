@@ -60,6 +60,10 @@ pub enum Unit {
     StepsPerSecond,
     /// How many times the cheapest the dearest costs.
     Times,
+    /// How often something happens for each item: counted, not timed.
+    Each,
+    /// So many of a hundred items.
+    Percent,
 }
 
 impl Unit {
@@ -71,6 +75,8 @@ impl Unit {
             Self::Instructions => "instructions",
             Self::StepsPerSecond => "steps/s",
             Self::Times => "times",
+            Self::Each => "each",
+            Self::Percent => "percent",
         }
     }
 }

@@ -1,18 +1,24 @@
 //! The rows, a file for each subject.
 
+mod channel;
+mod concurrent;
 mod hosts;
+mod jobs;
 mod memory;
+mod merge;
 mod scope;
 mod select;
 mod simulator;
 mod spawn;
 mod task_scope;
+mod tee;
 mod timer;
 mod timers_live;
 mod token;
 
 use crate::measure::Experiment;
 
+pub use jobs::{Jobs, Way, polls, ways};
 pub use memory::resident;
 
 /// All experiments, in the order of the table.
@@ -26,6 +32,10 @@ pub fn experiments() -> Vec<Experiment> {
         select::experiments(),
         task_scope::experiments(),
         scope::experiments(),
+        channel::experiments(),
+        merge::experiments(),
+        tee::experiments(),
+        concurrent::experiments(),
     ]
     .into_iter()
     .flatten()

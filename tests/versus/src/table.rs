@@ -142,6 +142,8 @@ fn written(cost: f64, unit: Unit) -> String {
         Unit::Instructions => format!("{cost:.1}"),
         Unit::StepsPerSecond => format!("{} M/s", digits(cost / 1e6)),
         Unit::Times => format!("{cost:.2}"),
+        Unit::Each => format!("{cost:.3}"),
+        Unit::Percent => format!("{cost:.1} %"),
     }
 }
 

@@ -17,8 +17,7 @@ pub(super) const MAY_BE_AMBIENT: [Exception; 9] = [
 ];
 
 /// Who may be `unsafe`.
-pub(super) const MAY_BE_UNSAFE: [Exception; 7] = [
-pub(super) const MAY_BE_UNSAFE: [Exception; 6] = [
+pub(super) const MAY_BE_UNSAFE: [Exception; 8] = [
     ("crates/channels-utils/tests/hostile.rs", "a waker whose clone panics is made in no other way"),
     ("crates/runtime/src/clock/real/linux.rs", "asks the system for the time, measured"),
     ("crates/runtime/src/task/cell.rs", "the task cell: one allocation for a task, measured"),

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Wake, Waker};
 
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, lock};
 use crate::waiters::{let_go, wake};
 
 /// So many things are done in one turn before the others of the executor get theirs.
@@ -207,6 +207,6 @@ impl Woken {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 }

@@ -7,7 +7,7 @@
 
 use std::task::{Wake, Waker};
 
-use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, in_one_order, lock};
 use crate::waiters::{let_go, wake};
 
 pub(super) const BLOCK: usize = u64::BITS as usize;
@@ -77,6 +77,7 @@ impl Woken {
             let_go(before);
         }
         self.root.waits.store(true, Ordering::SeqCst);
+        in_one_order();
         self.root.any.load(Ordering::SeqCst) == 0
     }
 
@@ -120,6 +121,7 @@ impl Wake for InputWaker {
             return;
         }
         if root.any.fetch_or(*bit, Ordering::SeqCst) == 0 {
+            in_one_order();
             root.wake();
         }
     }

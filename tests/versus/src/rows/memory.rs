@@ -3,7 +3,7 @@
 //! What the system counts as resident, in a process of its own for each count, before and after 100,000 tasks
 //! were spawned that wait for ever; it includes the handle, the executor's own book-keeping and what the
 //! allocator rounds up to. No allocator that counts is built into this program: every other row would pay for
-//! it.
+//! it. What counts allocations is a program of its own, `counted`.
 
 use std::future::pending;
 use std::hint::black_box;
