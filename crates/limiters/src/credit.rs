@@ -1,0 +1,396 @@
+//! [`Credit`]: the counter under every rate: how many cells came to be, less how many were spent.
+//!
+//! `E(now) = burst + floor((now - base) * cells / nanos)` cells were generated, and `spent` of them are gone. A
+//! request for `n` is admitted if `max(spent, E - burst) + n <= E`; that sum is then what is spent. Both are whole
+//! numbers and the floor is exact, so nothing drifts: there is no "last refill" whose remainder could be lost.
+//!
+//! `spent` is one atomic word, so an admission is one exchange and a refusal writes nothing. The word carries
+//! the generation of the quota:
+//!
+//! 1. There are two places for the quota, and the generation's last bit says which one counts.
+//! 2. Whoever changes the quota holds the lock, writes the other place, and then exchanges the word for one of
+//!    the next generation. So an exchange that was computed with the old quota fails.
+//! 3. Whoever only reads looks at the word again afterwards; if its generation changed, it begins anew.
+
+use weirs_runtime::Instant;
+
+use crate::Quota;
+use crate::sync::{AtomicU64, Mutex, Ordering, fence, lock};
+
+/// The bits of the word that count what is spent; the others are the generation.
+const SPENT_BITS: u32 = 56;
+const SPENT: u64 = (1 << SPENT_BITS) - 1;
+/// What is spent is counted from a new beginning when it gets as large as this.
+const LARGE: u64 = 1 << (SPENT_BITS - 1);
+
+/// See the module.
+pub(crate) struct Credit {
+    word: AtomicU64,
+    places: [Place; 2],
+    change: Mutex<()>,
+}
+
+/// A quota as atomics: read while it may be written (rule 3).
+#[derive(Default)]
+struct Place {
+    cells: AtomicU64,
+    nanos: AtomicU64,
+    factor: AtomicU64,
+    shift: AtomicU64,
+    burst: AtomicU64,
+    base: AtomicU64,
+}
+
+/// A quota, and when its counting began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Terms {
+    cells: u64,
+    nanos: u64,
+    /// `cells / nanos`, shifted, rounded down.
+    factor: u64,
+    shift: u32,
+    burst: u64,
+    base: u64,
+}
+
+/// What a look came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It was admitted; so many are left.
+    Yes { left: u64 },
+    /// The first instant at which it would be admitted, if nobody else asks; none if never.
+    No { at: Option<Instant> },
+    /// More than can ever gather.
+    TooLarge { most: u64 },
+}
+
+/// What is kept when the quota changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Keep {
+    /// The cells that are there, up to the new burst; a debt stays.
+    #[default]
+    Cells,
+    /// The same part of the burst.
+    Proportion,
+    /// Nothing: the new quota begins full.
+    Nothing,
+}
+
+impl Credit {
+    /// `initial` cells are there at the beginning, at most the burst.
+    pub(crate) fn new(quota: Quota, initial: u64, now: Instant) -> Self {
+        let terms = Terms::new(quota, now.as_nanos());
+        let credit = Self {
+            word: AtomicU64::new(terms.burst - initial.min(terms.burst)),
+            places: [Place::default(), Place::default()],
+            change: Mutex::new(()),
+        };
+        credit.places[0].write(&terms);
+        credit
+    }
+
+    /// Takes so many, all or none.
+    pub(crate) fn take(&self, now: Instant, n: u64) -> Taken {
+        loop {
+            let word = self.word.load(Ordering::Acquire);
+            let terms = self.terms(word);
+            if terms.is_unlimited() || n == 0 {
+                return Taken::Yes { left: terms.left(word & SPENT, now) };
+            }
+            let generated = terms.generated(now);
+            let spent = (word & SPENT).max(generated - terms.burst).saturating_add(n);
+            if spent <= generated && spent <= LARGE {
+                let next = (word & !SPENT) | spent;
+                // Rule 2: whatever of the terms was read, was read before the exchange.
+                fence(Ordering::Acquire);
+                // Acquire and release: what the admitted does comes after what those before it did.
+                let exchange =
+                    self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed);
+                if exchange.is_ok() {
+                    return Taken::Yes { left: generated - spent };
+                }
+                continue;
+            }
+            if !self.is_current(word) {
+                continue;
+            }
+            if n > terms.burst {
+                return Taken::TooLarge { most: terms.burst };
+            }
+            if spent <= generated {
+                self.rebase(now);
+                continue;
+            }
+            return Taken::No { at: terms.when(spent) };
+        }
+    }
+
+    /// When so many could be taken after `ahead` others, if nobody else asks; none if never.
+    pub(crate) fn when(&self, now: Instant, ahead: u64, n: u64) -> Option<Instant> {
+        loop {
+            let word = self.word.load(Ordering::Acquire);
+            let terms = self.terms(word);
+            if self.is_current(word) {
+                if terms.is_unlimited() {
+                    return Some(now);
+                }
+                let spent = (word & SPENT).max(terms.generated(now) - terms.burst);
+                let at = terms.when(spent.saturating_add(ahead).saturating_add(n))?;
+                return Some(at.max(now));
+            }
+        }
+    }
+
+    /// Gives cells back that were taken and not used.
+    pub(crate) fn give_back(&self, n: u64) {
+        self.shift(|spent| spent.saturating_sub(n));
+    }
+
+    /// Takes cells that are not there yet: a debt, which later requests wait for.
+    pub(crate) fn owe(&self, now: Instant, n: u64) {
+        loop {
+            let word = self.word.load(Ordering::Acquire);
+            let terms = self.terms(word);
+            if terms.is_unlimited() {
+                return;
+            }
+            let spent = (word & SPENT).max(terms.generated(now) - terms.burst).saturating_add(n).min(SPENT);
+            let next = (word & !SPENT) | spent;
+            if self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// How many are there.
+    pub(crate) fn left(&self, now: Instant) -> u64 {
+        loop {
+            let word = self.word.load(Ordering::Acquire);
+            let terms = self.terms(word);
+            if self.is_current(word) {
+                return terms.left(word & SPENT, now);
+            }
+        }
+    }
+
+    /// From now on another quota.
+    pub(crate) fn set_quota(&self, quota: Quota, keep: Keep, now: Instant) {
+        let _changing = lock(&self.change);
+        self.exchange_terms(Terms::new(quota, now.as_nanos()), |old, spent, new| {
+            let generated = old.generated(now);
+            let spent = spent.max(generated - old.burst);
+            let debt = spent.saturating_sub(generated);
+            let left = generated.saturating_sub(spent);
+            match keep {
+                _ if old.is_unlimited() => 0,
+                Keep::Nothing => 0,
+                Keep::Cells => new.burst - left.min(new.burst) + debt,
+                Keep::Proportion => {
+                    let part = u128::from(left) * u128::from(new.burst) / u128::from(old.burst);
+                    new.burst - (part as u64).min(new.burst) + debt
+                }
+            }
+        });
+    }
+
+    /// The same quota, counted from now on.
+    fn rebase(&self, now: Instant) {
+        let _changing = lock(&self.change);
+        let terms = self.terms(self.word.load(Ordering::Acquire));
+        let new = Terms { base: now.as_nanos().max(terms.base), ..terms };
+        self.exchange_terms(new, |old, spent, new| {
+            let generated = old.generated(now);
+            // What is spent stays as far below what is generated, or above it, as it was.
+            (spent.max(generated - old.burst) + new.burst).saturating_sub(generated)
+        });
+    }
+
+    /// Rule 2. The lock is held.
+    fn exchange_terms(&self, new: Terms, spent: impl Fn(&Terms, u64, &Terms) -> u64) {
+        let mut word = self.word.load(Ordering::Acquire);
+        let generation = (word >> SPENT_BITS).wrapping_add(1) & (u64::MAX >> SPENT_BITS);
+        let old = self.terms(word);
+        // Whoever reads the place while it is written sees that the word changed since (rule 3): it read a
+        // word of two generations ago.
+        fence(Ordering::Release);
+        self.places[(generation & 1) as usize].write(&new);
+        loop {
+            let next = generation << SPENT_BITS | spent(&old, word & SPENT, &new).min(SPENT);
+            match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    fn shift(&self, spent: impl Fn(u64) -> u64) {
+        let change = |word: u64| Some((word & !SPENT) | spent(word & SPENT));
+        let _ = self.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, change);
+    }
+
+    fn terms(&self, word: u64) -> Terms {
+        self.places[(word >> SPENT_BITS & 1) as usize].read()
+    }
+
+    /// Rule 3.
+    fn is_current(&self, word: u64) -> bool {
+        fence(Ordering::Acquire);
+        self.word.load(Ordering::Relaxed) >> SPENT_BITS == word >> SPENT_BITS
+    }
+}
+
+impl Place {
+    fn write(&self, terms: &Terms) {
+        self.cells.store(terms.cells, Ordering::Relaxed);
+        self.nanos.store(terms.nanos, Ordering::Relaxed);
+        self.factor.store(terms.factor, Ordering::Relaxed);
+        self.shift.store(u64::from(terms.shift), Ordering::Relaxed);
+        self.burst.store(terms.burst, Ordering::Relaxed);
+        self.base.store(terms.base, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Terms {
+        Terms {
+            cells: self.cells.load(Ordering::Relaxed),
+            nanos: self.nanos.load(Ordering::Relaxed),
+            factor: self.factor.load(Ordering::Relaxed),
+            shift: self.shift.load(Ordering::Relaxed) as u32,
+            burst: self.burst.load(Ordering::Relaxed),
+            base: self.base.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Terms {
+    fn new(quota: Quota, base: u64) -> Self {
+        let (cells, nanos) = quota.rate().ratio();
+        let burst = quota.burst();
+        if cells == 0 || nanos == 0 {
+            return Self { cells, nanos, factor: 0, shift: 0, burst, base };
+        }
+        // The quotient has 63 or 64 bits.
+        let shift = 63 + cells.leading_zeros() - nanos.leading_zeros();
+        let factor = (u128::from(cells) << shift) / u128::from(nanos);
+        Self { cells, nanos, factor: factor as u64, shift, burst, base }
+    }
+
+    fn is_unlimited(&self) -> bool {
+        self.nanos == 0
+    }
+
+    /// How many cells were generated, the burst included: never below it.
+    fn generated(&self, now: Instant) -> u64 {
+        // A clock that went back generates nothing.
+        self.burst.saturating_add(self.cells_in(now.as_nanos().saturating_sub(self.base)))
+    }
+
+    /// `floor(elapsed * cells / nanos)`, without a division.
+    fn cells_in(&self, elapsed: u64) -> u64 {
+        let mut cells = (u128::from(elapsed) * u128::from(self.factor)) >> self.shift;
+        let exact = u128::from(elapsed) * u128::from(self.cells);
+        // The factor was rounded down, so the estimate may be short: by one cell for centuries, and never by
+        // more than four. (Terms that were read while they were written may say anything; see rule 3.)
+        for _ in 0..4 {
+            if self.factor == 0 || (cells + 1).saturating_mul(u128::from(self.nanos)) > exact {
+                break;
+            }
+            cells += 1;
+        }
+        u64::try_from(cells).unwrap_or(u64::MAX)
+    }
+
+    /// How many are there for whoever comes now.
+    fn left(&self, spent: u64, now: Instant) -> u64 {
+        if self.is_unlimited() {
+            return u64::MAX;
+        }
+        let generated = self.generated(now);
+        generated.saturating_sub(spent.max(generated - self.burst))
+    }
+
+    /// The first instant at which so many are generated; none if never.
+    fn when(&self, spent: u64) -> Option<Instant> {
+        let needed = u128::from(spent.saturating_sub(self.burst));
+        if self.cells == 0 {
+            return (needed == 0).then_some(Instant::from_nanos(self.base));
+        }
+        let elapsed = (needed * u128::from(self.nanos)).div_ceil(u128::from(self.cells));
+        let at = u128::from(self.base) + elapsed;
+        u64::try_from(at).ok().map(Instant::from_nanos)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Rate;
+
+    fn at(nanos: u64) -> Instant {
+        Instant::from_nanos(nanos)
+    }
+
+    #[test]
+    fn smoke() {
+        let credit = Credit::new(Quota::new(Rate::per_second(10), 2).unwrap(), 2, at(0));
+        assert_eq!(credit.take(at(0), 2), Taken::Yes { left: 0 });
+        assert_eq!(credit.take(at(0), 1), Taken::No { at: Some(at(100_000_000)) });
+        assert_eq!(credit.take(at(99_999_999), 1), Taken::No { at: Some(at(100_000_000)) });
+        assert_eq!(credit.take(at(100_000_000), 1), Taken::Yes { left: 0 });
+        assert_eq!(credit.take(at(0), 3), Taken::TooLarge { most: 2 });
+        credit.owe(at(100_000_000), 3);
+        assert_eq!(credit.take(at(300_000_000), 1), Taken::No { at: Some(at(500_000_000)) });
+        credit.give_back(3);
+        assert_eq!(credit.take(at(300_000_000), 1), Taken::Yes { left: 1 });
+    }
+
+    #[test]
+    fn counting_begins_anew_before_the_word_is_full() {
+        let credit = Credit::new(Quota::new(Rate::per_second(1_000_000_000), 10).unwrap(), 10, at(0));
+        let mut now = 0;
+        for _ in 0..64 {
+            now += 1 << 54;
+            assert_eq!(credit.take(at(now), 4), Taken::Yes { left: 6 });
+            assert_eq!(credit.take(at(now), 7), Taken::No { at: Some(at(now + 1)) });
+        }
+    }
+
+    proptest! {
+        /// Against exact fractions, with quotas of every size.
+        #[test]
+        fn agrees_with_exact_fractions(
+            cells in 1_u64..=1 << 40,
+            more in 0_u64..=1 << 50,
+            burst in 1_u64..=1_000,
+            steps in prop::collection::vec((0_u64..1 << 44, 0_u64..1_200), 1..60),
+        ) {
+            let nanos = cells + more;
+            let quota = Quota::new(Rate::new(cells, Duration::from_nanos(nanos)).unwrap(), burst).unwrap();
+            let credit = Credit::new(quota, burst, at(0));
+            let (mut now, mut spent) = (0_u64, 0_u128);
+            for (wait, n) in steps {
+                now += wait / cells.max(1);
+                let generated =
+                    |now: u64| u128::from(burst) + u128::from(now) * u128::from(cells) / u128::from(nanos);
+                let wanted = spent.max(generated(now) - u128::from(burst)) + u128::from(n);
+                match credit.take(at(now), n) {
+                    Taken::Yes { .. } => {
+                        prop_assert!(n == 0 || wanted <= generated(now));
+                        spent = if n == 0 { spent } else { wanted };
+                    }
+                    Taken::TooLarge { most } => prop_assert!(n > most && most == burst),
+                    Taken::No { at: Some(then) } => {
+                        prop_assert!(wanted > generated(now));
+                        prop_assert!(wanted <= generated(then.as_nanos()), "too early");
+                        prop_assert!(wanted > generated(then.as_nanos() - 1), "too late");
+                    }
+                    Taken::No { at: None } => prop_assert!(false, "it will come"),
+                }
+            }
+        }
+    }
+}
