@@ -96,7 +96,11 @@ impl Credit {
             let word = self.word.load(Ordering::Acquire);
             let terms = self.terms(word);
             if terms.is_unlimited() || n == 0 {
-                return Taken::Yes { left: terms.left(word & SPENT, now) };
+                let left = terms.left(word & SPENT, now);
+                match self.is_current(word) {
+                    true => return Taken::Yes { left },
+                    false => continue,
+                }
             }
             let generated = terms.generated(now);
             let spent = (word & SPENT).max(generated - terms.burst).saturating_add(n);
@@ -159,6 +163,55 @@ impl Credit {
             let next = (word & !SPENT) | spent;
             if self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return;
+            }
+        }
+    }
+
+    /// Takes cells that are there at a time to come, which is given; or the time that would be later than
+    /// `latest`, and none if there is none.
+    pub(crate) fn reserve(&self, now: Instant, n: u64, latest: Instant) -> Result<Instant, Option<Instant>> {
+        loop {
+            let word = self.word.load(Ordering::Acquire);
+            let terms = self.terms(word);
+            if !self.is_current(word) {
+                continue;
+            }
+            if terms.is_unlimited() || n == 0 {
+                return Ok(now);
+            }
+            let spent = (word & SPENT).max(terms.generated(now) - terms.burst).saturating_add(n);
+            if spent > LARGE {
+                self.rebase(now);
+                continue;
+            }
+            let at = terms.when(spent).ok_or(None)?.max(now);
+            if at > latest {
+                return Err(Some(at));
+            }
+            let next = (word & !SPENT) | spent;
+            if self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return Ok(at);
+            }
+        }
+    }
+
+    pub(crate) fn quota(&self) -> Quota {
+        loop {
+            let word = self.word.load(Ordering::Acquire);
+            let terms = self.terms(word);
+            if self.is_current(word) {
+                return Quota::from_parts(terms.cells, terms.nanos, terms.burst);
+            }
+        }
+    }
+
+    /// The most that can be taken at once.
+    pub(crate) fn most(&self) -> u64 {
+        loop {
+            let word = self.word.load(Ordering::Acquire);
+            let terms = self.terms(word);
+            if self.is_current(word) {
+                return if terms.is_unlimited() { u64::MAX } else { terms.burst };
             }
         }
     }

@@ -3,8 +3,22 @@
 #![forbid(unsafe_code)]
 
 mod credit;
+mod limit;
+mod line;
 mod rate;
+mod rate_limiter;
+mod semaphore;
 mod sync;
+mod waiters;
 
 pub use credit::Keep;
+pub use limit::{Acquire, Denied, Grant, Held, Limit, Outcome, Waiting, acquire, try_acquire};
+pub use line::Counted;
 pub use rate::{Quota, QuotaError, Rate};
+pub use rate_limiter::{
+    AcquireCells, Estimate, RateLimiter, RateLimiterBuilder, RateLimiterStats, Reservation,
+};
+pub use semaphore::{
+    AcquirePermit, AcquirePermitBy, AcquirePermitOwned, Mode, OwnedPermit, Permit, Semaphore,
+    SemaphoreBuilder, SemaphoreStats,
+};

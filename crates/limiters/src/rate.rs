@@ -182,6 +182,11 @@ impl Quota {
         }
     }
 
+    /// What [`Rate::ratio`] and [`Quota::burst`] gave.
+    pub(crate) const fn from_parts(cells: u64, nanos: u64, burst: u64) -> Self {
+        Self { rate: Rate { cells, nanos }, burst }
+    }
+
     /// The rate.
     pub const fn rate(self) -> Rate {
         self.rate
