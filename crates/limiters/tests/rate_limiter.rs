@@ -31,7 +31,11 @@ fn smoke() {
     limiter.try_acquire(2).unwrap();
     let mut waits = Hand::new(limiter.acquire(1));
     assert!(waits.poll().is_pending());
-    assert_eq!(limiter.try_acquire(1), Err(Denied::Later { retry_after: ms(200) }), "after the one who waits");
+    assert_eq!(
+        limiter.try_acquire(1),
+        Err(Denied::Later { retry_after: ms(200) }),
+        "after the one who waits"
+    );
     time.advance(ms(99));
     assert!(waits.poll_again().is_pending());
     time.advance(ms(1));
@@ -130,14 +134,18 @@ fn a_deadline_counts_all_who_wait() {
     assert!(ahead.poll().is_pending());
     let at = |n: u64| Instant::from_nanos(n * 1_000_000);
     let mut late = Hand::new(limiter.acquire_by(1, at(399)));
-    assert!(matches!(late.poll(), Poll::Ready(Err(Denied::WouldMissDeadline { needed })) if needed == ms(400)));
+    assert!(
+        matches!(late.poll(), Poll::Ready(Err(Denied::WouldMissDeadline { needed })) if needed == ms(400))
+    );
     assert_eq!(limiter.stats().waiting, 1, "it changed nothing");
     let mut right = Hand::new(limiter.acquire_by(1, at(400)));
     assert!(right.poll().is_pending());
     // A debt makes it impossible: it is told at once.
     limiter.debit(1);
     assert_eq!(right.wakes(), 1);
-    assert!(matches!(right.poll(), Poll::Ready(Err(Denied::WouldMissDeadline { needed })) if needed == ms(500)));
+    assert!(
+        matches!(right.poll(), Poll::Ready(Err(Denied::WouldMissDeadline { needed })) if needed == ms(500))
+    );
     time.advance(ms(400));
     assert!(ahead.poll().is_ready());
 }
@@ -182,7 +190,9 @@ fn a_change_of_the_quota_times_anew_at_once() {
     }
     limiter.set_quota(quota(1, 3), Keep::Cells);
     assert!(matches!(four.poll(), Poll::Ready(Err(Denied::TooLarge { max: 3 }))));
-    assert!(matches!(soon.poll(), Poll::Ready(Err(Denied::WouldMissDeadline { needed })) if needed == ms(2_000)));
+    assert!(
+        matches!(soon.poll(), Poll::Ready(Err(Denied::WouldMissDeadline { needed })) if needed == ms(2_000))
+    );
     assert_eq!(one.wakes(), 1);
     assert!(one.poll().is_pending());
     assert_eq!(time.next_timer(), Some(Instant::from_nanos(1_000_000_000)));
