@@ -4,6 +4,9 @@
 //! request for `n` is admitted if `max(spent, E - burst) + n <= E`; that sum is then what is spent. Both are whole
 //! numbers and the floor is exact, so nothing drifts: there is no "last refill" whose remainder could be lost.
 //!
+//! Everything is counted in parts of a cell, [`PARTS`] of them: counted in whole cells, a limiter that was full
+//! would get its next cell at the next whole one, which may be a moment later, and not a period later.
+//!
 //! `spent` is one atomic word, so an admission is one exchange and a refusal writes nothing. The word carries
 //! the generation of the quota:
 //!
@@ -23,6 +26,10 @@ const SPENT: u64 = (1 << SPENT_BITS) - 1;
 /// What is spent is counted from a new beginning when it gets as large as this.
 const LARGE: u64 = 1 << (SPENT_BITS - 1);
 
+/// The parts of a cell.
+const PARTS: u64 = 1 << PART_BITS;
+pub(crate) const PART_BITS: u32 = 16;
+
 /// See the module.
 pub(crate) struct Credit {
     word: AtomicU64,
@@ -41,7 +48,7 @@ struct Place {
     base: AtomicU64,
 }
 
-/// A quota, and when its counting began.
+/// A quota, and when its counting began; the cells and the burst in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Terms {
     cells: u64,
@@ -82,7 +89,7 @@ impl Credit {
     pub(crate) fn new(quota: Quota, initial: u64, now: Instant) -> Self {
         let terms = Terms::new(quota, now.as_nanos());
         let credit = Self {
-            word: AtomicU64::new(terms.burst - initial.min(terms.burst)),
+            word: AtomicU64::new(terms.burst - parts(initial).min(terms.burst)),
             places: [Place::default(), Place::default()],
             change: Mutex::new(()),
         };
@@ -103,7 +110,7 @@ impl Credit {
                 }
             }
             let generated = terms.generated(now);
-            let spent = (word & SPENT).max(generated - terms.burst).saturating_add(n);
+            let spent = (word & SPENT).max(generated - terms.burst).saturating_add(parts(n));
             if spent <= generated && spent <= LARGE {
                 let next = (word & !SPENT) | spent;
                 // Rule 2: whatever of the terms was read, was read before the exchange.
@@ -112,15 +119,15 @@ impl Credit {
                 let exchange =
                     self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed);
                 if exchange.is_ok() {
-                    return Taken::Yes { left: generated - spent };
+                    return Taken::Yes { left: (generated - spent) / PARTS };
                 }
                 continue;
             }
             if !self.is_current(word) {
                 continue;
             }
-            if n > terms.burst {
-                return Taken::TooLarge { most: terms.burst };
+            if parts(n) > terms.burst {
+                return Taken::TooLarge { most: terms.burst / PARTS };
             }
             if spent <= generated {
                 self.rebase(now);
@@ -140,7 +147,7 @@ impl Credit {
                     return Some(now);
                 }
                 let spent = (word & SPENT).max(terms.generated(now) - terms.burst);
-                let at = terms.when(spent.saturating_add(ahead).saturating_add(n))?;
+                let at = terms.when(spent.saturating_add(parts(ahead)).saturating_add(parts(n)))?;
                 return Some(at.max(now));
             }
         }
@@ -148,7 +155,7 @@ impl Credit {
 
     /// Gives cells back that were taken and not used.
     pub(crate) fn give_back(&self, n: u64) {
-        self.shift(|spent| spent.saturating_sub(n));
+        self.shift(|spent| spent.saturating_sub(parts(n)));
     }
 
     /// Takes cells that are not there yet: a debt, which later requests wait for.
@@ -159,7 +166,8 @@ impl Credit {
             if terms.is_unlimited() {
                 return;
             }
-            let spent = (word & SPENT).max(terms.generated(now) - terms.burst).saturating_add(n).min(SPENT);
+            let spent =
+                (word & SPENT).max(terms.generated(now) - terms.burst).saturating_add(parts(n)).min(SPENT);
             let next = (word & !SPENT) | spent;
             if self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return;
@@ -179,7 +187,7 @@ impl Credit {
             if terms.is_unlimited() || n == 0 {
                 return Ok(now);
             }
-            let spent = (word & SPENT).max(terms.generated(now) - terms.burst).saturating_add(n);
+            let spent = (word & SPENT).max(terms.generated(now) - terms.burst).saturating_add(parts(n));
             if spent > LARGE {
                 self.rebase(now);
                 continue;
@@ -200,7 +208,7 @@ impl Credit {
             let word = self.word.load(Ordering::Acquire);
             let terms = self.terms(word);
             if self.is_current(word) {
-                return Quota::from_parts(terms.cells, terms.nanos, terms.burst);
+                return Quota::from_parts(terms.cells / PARTS, terms.nanos, terms.burst / PARTS);
             }
         }
     }
@@ -211,7 +219,7 @@ impl Credit {
             let word = self.word.load(Ordering::Acquire);
             let terms = self.terms(word);
             if self.is_current(word) {
-                return if terms.is_unlimited() { u64::MAX } else { terms.burst };
+                return if terms.is_unlimited() { u64::MAX } else { terms.burst / PARTS };
             }
         }
     }
@@ -318,7 +326,7 @@ impl Place {
 impl Terms {
     fn new(quota: Quota, base: u64) -> Self {
         let (cells, nanos) = quota.rate().ratio();
-        let burst = quota.burst();
+        let (cells, burst) = (cells * PARTS, quota.burst() * PARTS);
         if cells == 0 || nanos == 0 {
             return Self { cells, nanos, factor: 0, shift: 0, burst, base };
         }
@@ -359,7 +367,7 @@ impl Terms {
             return u64::MAX;
         }
         let generated = self.generated(now);
-        generated.saturating_sub(spent.max(generated - self.burst))
+        generated.saturating_sub(spent.max(generated - self.burst)) / PARTS
     }
 
     /// The first instant at which so many are generated; none if never.
@@ -372,6 +380,10 @@ impl Terms {
         let at = u128::from(self.base) + elapsed;
         u64::try_from(at).ok().map(Instant::from_nanos)
     }
+}
+
+fn parts(cells: u64) -> u64 {
+    cells.saturating_mul(PARTS)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -401,12 +413,25 @@ mod tests {
         assert_eq!(credit.take(at(300_000_000), 1), Taken::Yes { left: 1 });
     }
 
+    /// Whoever was full gets its next cell a period later, whenever that is.
+    #[test]
+    fn a_pause_leaves_no_part_of_a_cell() {
+        let credit = Credit::new(Quota::smooth(Rate::per_second(1)), 1, at(0));
+        for pause in [1_000_000_000, 2_900_000_007, 7_999_999_999_u64] {
+            let now = 10 * pause;
+            assert_eq!(credit.take(at(now), 1), Taken::Yes { left: 0 });
+            let Taken::No { at: Some(next) } = credit.take(at(now), 1) else { panic!("one at a time") };
+            let spacing = next.as_nanos() - now;
+            assert!((999_984_000..=1_000_000_000).contains(&spacing), "{spacing}");
+        }
+    }
+
     #[test]
     fn counting_begins_anew_before_the_word_is_full() {
         let credit = Credit::new(Quota::new(Rate::per_second(1_000_000_000), 10).unwrap(), 10, at(0));
         let mut now = 0;
         for _ in 0..64 {
-            now += 1 << 54;
+            now += 1 << 50;
             assert_eq!(credit.take(at(now), 4), Taken::Yes { left: 6 });
             assert_eq!(credit.take(at(now), 7), Taken::No { at: Some(at(now + 1)) });
         }
@@ -427,9 +452,9 @@ mod tests {
             let (mut now, mut spent) = (0_u64, 0_u128);
             for (wait, n) in steps {
                 now += wait / cells.max(1);
-                let generated =
-                    |now: u64| u128::from(burst) + u128::from(now) * u128::from(cells) / u128::from(nanos);
-                let wanted = spent.max(generated(now) - u128::from(burst)) + u128::from(n);
+                let parts = |cells: u64| u128::from(cells) * u128::from(PARTS);
+                let generated = |now: u64| parts(burst) + u128::from(now) * parts(cells) / u128::from(nanos);
+                let wanted = spent.max(generated(now) - parts(burst)) + parts(n);
                 match credit.take(at(now), n) {
                     Taken::Yes { .. } => {
                         prop_assert!(n == 0 || wanted <= generated(now));

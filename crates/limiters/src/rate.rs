@@ -34,7 +34,8 @@ impl Rate {
     ///
     /// # Errors
     /// [`QuotaError::ZeroPeriod`], and [`QuotaError::TooFast`] for more than a cell a nanosecond; a period of
-    /// more than 584 years is [`QuotaError::TooLong`].
+    /// more than 584 years is [`QuotaError::TooLong`], a ratio that is too long a fraction
+    /// [`QuotaError::TooFine`].
     pub const fn new(cells: u64, per: Duration) -> Result<Self, QuotaError> {
         let nanos = per.as_nanos();
         if nanos == 0 {
@@ -51,6 +52,9 @@ impl Rate {
             return Ok(Self::ZERO);
         }
         let divisor = greatest_common_divisor(cells, nanos);
+        if cells / divisor >= 1 << 48 {
+            return Err(QuotaError::TooFine);
+        }
         Ok(Self { cells: cells / divisor, nanos: nanos / divisor })
     }
 
@@ -141,7 +145,7 @@ pub struct Quota {
 
 impl Quota {
     /// The largest burst.
-    pub const MAX_BURST: u64 = 1 << 48;
+    pub const MAX_BURST: u64 = 1 << 38;
     /// Everything is given out at once.
     pub const UNLIMITED: Self = Self { rate: Rate::UNLIMITED, burst: Self::MAX_BURST };
 
@@ -214,6 +218,8 @@ pub enum QuotaError {
     TooLong,
     /// More than a cell a nanosecond. For no limit at all there is [`Rate::UNLIMITED`].
     TooFast,
+    /// The ratio has more than 2^48 cells in lowest terms.
+    TooFine,
     /// Without a burst nothing would ever be given out. To refuse everything there is [`Rate::ZERO`].
     ZeroBurst,
     /// The burst is above [`Quota::MAX_BURST`].
@@ -228,6 +234,7 @@ impl fmt::Display for QuotaError {
             Self::ZeroPeriod => "the period is zero; use `Rate::UNLIMITED` for no limit",
             Self::TooLong => "the period is longer than 584 years",
             Self::TooFast => "more than a cell a nanosecond; use `Rate::UNLIMITED` for no limit",
+            Self::TooFine => "more than 2^48 cells in lowest terms",
             Self::ZeroBurst => "the burst is zero; use `Rate::ZERO` to refuse everything",
             Self::TooLarge => "the burst is above `Quota::MAX_BURST`",
             Self::BurstAboveLimit => "the burst leaves nothing of the window's limit for the rate",

@@ -33,7 +33,7 @@ fn pitfall_01_overflow() {
         assert_eq!(limiter.try_acquire(cost), Err(Denied::TooLarge { max: 10 }));
     }
     assert_eq!(limiter.available(), 10);
-    assert_eq!(Quota::new(Rate::per_second(1), (1 << 48) + 1), Err(QuotaError::TooLarge));
+    assert_eq!(Quota::new(Rate::per_second(1), Quota::MAX_BURST + 1), Err(QuotaError::TooLarge));
     // The slowest of all, with the largest burst.
     let slow = Rate::new(1, Duration::from_nanos(u64::MAX)).unwrap();
     let (time, limiter) = manual(Quota::new(slow, Quota::MAX_BURST).unwrap());
