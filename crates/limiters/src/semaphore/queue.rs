@@ -87,9 +87,7 @@ impl Queue {
         if !may || !word.take(n) {
             return Err(Denied::Busy { free: word.available() });
         }
-        if n > 0 {
-            self.overtook();
-        }
+        self.overtook(n);
         Ok(())
     }
 
@@ -112,8 +110,8 @@ impl Queue {
         Ok(n == 0 || self.may_overtake())
     }
 
-    fn overtook(&mut self) {
-        if !self.waiters.is_empty() {
+    fn overtook(&mut self, n: u64) {
+        if n > 0 && !self.waiters.is_empty() {
             self.bypasses += 1;
         }
     }
@@ -129,7 +127,7 @@ impl Queue {
         // From here on whoever gives back sees that somebody waits: so the permits are looked at after this.
         word.mark_waited_for();
         if may && word.take(n) {
-            self.overtook();
+            self.overtook(n);
             self.unmark_if_empty(word);
             return Ok(None);
         }
