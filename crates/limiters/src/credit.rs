@@ -1,18 +1,19 @@
 //! [`Credit`]: the counter under every rate: how many cells came to be, less how many were spent.
 //!
-//! `E(now) = burst + floor((now - base) * cells / nanos)` cells were generated, and `spent` of them are gone. A
-//! request for `n` is admitted if `max(spent, E - burst) + n <= E`; that sum is then what is spent. Both are whole
-//! numbers and the floor is exact, so nothing drifts: there is no "last refill" whose remainder could be lost.
+//! `E(now) = burst + floor((now - base) * cells / nanos)` cells were generated, and `spent` of them are
+//! gone. A request for `n` is admitted if `max(spent, E - burst) + n <= E`; that sum is then what is spent.
+//! Both are whole numbers and the floor is exact, so nothing drifts: there is no "last refill" whose
+//! remainder could be lost.
 //!
-//! Everything is counted in parts of a cell, [`PARTS`] of them: counted in whole cells, a limiter that was full
-//! would get its next cell at the next whole one, which may be a moment later, and not a period later.
+//! Everything is counted in parts of a cell, [`PARTS`] of them: counted in whole cells, a limiter that was
+//! full would get its next cell at the next whole one, which may be a moment later, and not a period later.
 //!
 //! `spent` is one atomic word, so an admission is one exchange and a refusal writes nothing. The word carries
 //! the generation of the quota:
 //!
 //! 1. There are two places for the quota, and the generation's last bit says which one counts.
-//! 2. Whoever changes the quota holds the lock, writes the other place, and then exchanges the word for one of
-//!    the next generation. So an exchange that was computed with the old quota fails.
+//! 2. Whoever changes the quota holds the lock, writes the other place, and then exchanges the word for one
+//!    of the next generation. So an exchange that was computed with the old quota fails.
 //! 3. Whoever only reads looks at the word again afterwards; if its generation changed, it begins anew.
 
 use weirs_runtime::Instant;

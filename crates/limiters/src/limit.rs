@@ -28,8 +28,8 @@ pub use waiting::Waiting;
 /// 3. `poll_acquire` leaves in its [`Waiting`] what it has to know at the next poll. As long as it gives
 ///    `Pending`, it is polled again with the same one, or `cancel` is called. When it is ready, nothing is
 ///    left of the wait; the caller may use the `Waiting` for a wait anew.
-/// 4. It keeps the [deadline](Waiting::deadline): it fails as early as it can tell, and at the deadline at the
-///    latest. [`Waiting::poll_deadline`] does the latter.
+/// 4. It keeps the [deadline](Waiting::deadline): it fails as early as it can tell, and at the deadline at
+///    the latest. [`Waiting::poll_deadline`] does the latter.
 /// 5. `cancel` takes a wait back, in whatever state it is: granted but not yet told, it gives everything
 ///    back. Without a wait it does nothing.
 /// 6. `release` is called at most once for each [`Grant`].
@@ -93,13 +93,15 @@ pub trait Limit: Send + Sync {
     /// The clock whose time counts.
     fn clock(&self) -> &Clock;
 
-    /// Admits `cost` now, or says why not. `now` is a recent look at [`clock`](Limit::clock): layers share it.
+    /// Admits `cost` now, or says why not. `now` is a recent look at [`clock`](Limit::clock): layers share
+    /// it.
     ///
     /// # Errors
     /// [`Denied`], and then nothing was charged.
     fn try_acquire_at(&self, now: Instant, cost: u64) -> Result<Grant, Denied>;
 
-    /// What [`try_acquire_at`](Limit::try_acquire_at) would say, with nothing charged: how many would be left.
+    /// What [`try_acquire_at`](Limit::try_acquire_at) would say, with nothing charged: how many would be
+    /// left.
     ///
     /// # Errors
     /// The same.

@@ -1,15 +1,15 @@
 //! [`Line`]: first-in-first-out waiting for a source of cells, with one timer at the head.
 //!
-//! 1. `ahead` counts the cells that the queue asks for. While it is not zero, nobody takes cells but through the
-//!    queue. It is written under the lock.
-//! 2. Only the first in the queue sets a timer, for `due`. Whoever changes `due` wakes the first, if it has set
-//!    its timer for another time.
+//! 1. `ahead` counts the cells that the queue asks for. While it is not zero, nobody takes cells but through
+//!    the queue. It is written under the lock.
+//! 2. Only the first in the queue sets a timer, for `due`. Whoever changes `due` wakes the first, if it has
+//!    set its timer for another time.
 //! 3. Whoever finds that the first may go, grants it: the cells are taken on its behalf, so those who are
 //!    due go all at once. A granted wait that is dropped gives its cells back.
 //! 4. Whoever brings cells does so first and looks at `ahead` afterwards; whoever joins writes `ahead` first
 //!    and looks at the cells afterwards. With a fence between, at least one of the two sees the other.
-//! 5. What is reserved while others wait comes after them: the last in the queue carries it, and it is charged
-//!    when that one has gone.
+//! 5. What is reserved while others wait comes after them: the last in the queue carries it, and it is
+//!    charged when that one has gone.
 
 mod counts;
 

@@ -1,5 +1,5 @@
-//! [`Waiters`]: a queue that stands inside somebody's lock. Whoever gives up is taken out in constant time, and
-//! waiting allocates nothing once the queue has grown. Each place has a waker and an item of the owner's.
+//! [`Waiters`]: a queue that stands inside somebody's lock. Whoever gives up is taken out in constant time,
+//! and waiting allocates nothing once the queue has grown. Each place has a waker and an item of the owner's.
 //!
 //! Wakers are user code: they are cloned, woken and dropped outside the lock. So whatever takes a waker out
 //! gives it to the caller, who drops the lock first. [`Wakes`] carries several without an allocation.

@@ -194,14 +194,14 @@ fn script(seed: u64) {
         let mut order = Vec::new();
         loop {
             let mut polled = false;
-            for number in 0..waits.len() {
-                let Some(wait) = waits[number].as_mut().filter(|wait| wait.wakes() > 0) else { continue };
+            for (number, place) in waits.iter_mut().enumerate() {
+                let Some(wait) = place.as_mut().filter(|wait| wait.wakes() > 0) else { continue };
                 polled = true;
                 match wait.poll() {
                     Poll::Pending => {}
                     Poll::Ready(Ok(_)) => {
                         order.push(number);
-                        waits[number] = None;
+                        *place = None;
                     }
                     Poll::Ready(Err(denied)) => panic!("{seed}: {denied:?}"),
                 }

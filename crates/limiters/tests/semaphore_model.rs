@@ -143,11 +143,9 @@ fn script(seed: u64) {
                     }
                 }
             }
-            9 => {
-                if !model.queue.is_empty() {
-                    let (number, ..) = model.queue.remove(below(model.queue.len() as u64) as usize);
-                    drop(waits[number].take());
-                }
+            9 if !model.queue.is_empty() => {
+                let (number, ..) = model.queue.remove(below(model.queue.len() as u64) as usize);
+                drop(waits[number].take());
             }
             10 => {
                 let capacity = below(7);
@@ -177,20 +175,20 @@ fn continue_with<'a>(
     let mut served = Vec::new();
     loop {
         let mut polled = false;
-        for number in 0..waits.len() {
-            let Some(wait) = waits[number].as_mut().filter(|wait| wait.wakes() > 0) else { continue };
+        for (number, place) in waits.iter_mut().enumerate() {
+            let Some(wait) = place.as_mut().filter(|wait| wait.wakes() > 0) else { continue };
             polled = true;
             match wait.poll() {
                 Poll::Pending => {}
                 Poll::Ready(Ok(permit)) => {
                     held.push(permit);
                     served.push(number);
-                    waits[number] = None;
+                    *place = None;
                 }
                 Poll::Ready(Err(Denied::TooLarge { .. })) => {
                     let waits_on = model.queue.iter().any(|(waiting, ..)| *waiting == number);
                     assert!(!waits_on && !expected.contains(&number), "{seed}");
-                    waits[number] = None;
+                    *place = None;
                 }
                 Poll::Ready(Err(other)) => panic!("{seed}: {other:?}"),
             }

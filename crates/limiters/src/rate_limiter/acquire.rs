@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use super::RateLimiter;
 use crate::{Denied, Grant, Limit, Waiting};
 
-/// The future of [`RateLimiter::acquire`] and [`RateLimiter::acquire_by`]. Polled again after its end it asks anew.
+/// The future of [`RateLimiter::acquire`] and [`RateLimiter::acquire_by`]. Polled again after its end it
+/// asks anew.
 #[must_use = "it does nothing unless it is awaited"]
 pub struct AcquireCells<'a> {
     limiter: &'a RateLimiter,

@@ -1,8 +1,8 @@
 //! [`Queue`]: those who wait for permits. It stands inside the semaphore's lock.
 //!
-//! In the modes `Fair` and `Lifo` permits are taken on behalf of whoever is next, who is then told. In the mode
-//! `Barging` whoever is next is called, as many as the free permits are enough for, and takes them itself,
-//! unless somebody else was faster; then it stands where it stood.
+//! In the modes `Fair` and `Lifo` permits are taken on behalf of whoever is next, who is then told. In the
+//! mode `Barging` whoever is next is called, as many as the free permits are enough for, and takes them
+//! itself, unless somebody else was faster; then it stands where it stood.
 
 use std::task::Waker;
 

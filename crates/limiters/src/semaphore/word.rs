@@ -2,8 +2,8 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// Somebody waits. It is set and taken away under the lock of the queue. Whoever gives permits back adds them to
-/// this very word, so either it sees the mark, or whoever set the mark sees the permits.
+/// Somebody waits. It is set and taken away under the lock of the queue. Whoever gives permits back adds
+/// them to this very word, so either it sees the mark, or whoever set the mark sees the permits.
 const WAITED_FOR: u64 = 1;
 const CLOSED: u64 = 2;
 const MARKS: u64 = WAITED_FOR | CLOSED;
