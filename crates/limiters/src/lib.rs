@@ -10,6 +10,7 @@ mod rate_limiter;
 mod semaphore;
 mod sync;
 mod waiters;
+mod warm_up;
 
 pub use credit::Keep;
 pub use limit::{Acquire, Denied, Grant, Held, Limit, Outcome, Waiting, acquire, try_acquire};
@@ -22,3 +23,4 @@ pub use semaphore::{
     AcquirePermit, AcquirePermitBy, AcquirePermitOwned, Mode, OwnedPermit, Permit, Semaphore,
     SemaphoreBuilder, SemaphoreStats,
 };
+pub use warm_up::WarmUp;

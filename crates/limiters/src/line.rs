@@ -400,6 +400,12 @@ impl<S: Source> Line<S> {
         self.serve(now, None);
     }
 
+    /// Cells that were taken and not used.
+    pub(crate) fn give_back(&self, n: u64) {
+        self.source.give_back(self.clock.now(), n);
+        self.brought();
+    }
+
     /// After cells were brought.
     pub(crate) fn brought(&self) {
         // Rule 4.

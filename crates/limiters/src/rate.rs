@@ -224,6 +224,8 @@ pub enum QuotaError {
     ZeroBurst,
     /// The burst is above [`Quota::MAX_BURST`].
     TooLarge,
+    /// Warming up takes a rate that is neither zero nor unlimited, and a time.
+    NoWarmUp,
     /// Nothing of the window's limit is left for the rate.
     BurstAboveLimit,
 }
@@ -237,6 +239,7 @@ impl fmt::Display for QuotaError {
             Self::TooFine => "more than 2^48 cells in lowest terms",
             Self::ZeroBurst => "the burst is zero; use `Rate::ZERO` to refuse everything",
             Self::TooLarge => "the burst is above `Quota::MAX_BURST`",
+            Self::NoWarmUp => "warming up takes a time, and a rate that is neither zero nor unlimited",
             Self::BurstAboveLimit => "the burst leaves nothing of the window's limit for the rate",
         })
     }

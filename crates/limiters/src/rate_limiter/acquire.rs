@@ -11,33 +11,33 @@ use crate::{Denied, Grant, Limit, Waiting};
 /// The future of [`RateLimiter::acquire`] and [`RateLimiter::acquire_by`]. Polled again after its end it
 /// asks anew.
 #[must_use = "it does nothing unless it is awaited"]
-pub struct AcquireCells<'a> {
-    limiter: &'a RateLimiter,
+pub struct AcquireCells<'a, L: Limit = RateLimiter> {
+    limiter: &'a L,
     waiting: Waiting,
 }
 
-impl<'a> AcquireCells<'a> {
-    pub(super) fn new(limiter: &'a RateLimiter, waiting: Waiting) -> Self {
+impl<'a, L: Limit> AcquireCells<'a, L> {
+    pub(crate) fn new(limiter: &'a L, waiting: Waiting) -> Self {
         Self { limiter, waiting }
     }
 }
 
-impl Future for AcquireCells<'_> {
+impl<L: Limit> Future for AcquireCells<'_, L> {
     type Output = Result<Grant, Denied>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        this.limiter.line.poll(&mut this.waiting, cx)
+        this.limiter.poll_acquire(&mut this.waiting, cx)
     }
 }
 
-impl Drop for AcquireCells<'_> {
+impl<L: Limit> Drop for AcquireCells<'_, L> {
     fn drop(&mut self) {
         self.limiter.cancel(&mut self.waiting);
     }
 }
 
-impl fmt::Debug for AcquireCells<'_> {
+impl<L: Limit + fmt::Debug> fmt::Debug for AcquireCells<'_, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AcquireCells")
             .field("limiter", &self.limiter)
