@@ -349,17 +349,20 @@ impl Terms {
 
     /// `floor(elapsed * cells / nanos)`, without a division.
     fn cells_in(&self, elapsed: u64) -> u64 {
-        let mut cells = (u128::from(elapsed) * u128::from(self.factor)) >> self.shift;
+        let estimate = (u128::from(elapsed) * u128::from(self.factor)) >> self.shift;
+        let Ok(mut cells) = u64::try_from(estimate) else { return u64::MAX };
+        // The factor was rounded down, so the estimate may be short, and never by more than four. (Terms that
+        // were read while they were written may say anything; see rule 3.)
         let exact = u128::from(elapsed) * u128::from(self.cells);
-        // The factor was rounded down, so the estimate may be short: by one cell for centuries, and never by
-        // more than four. (Terms that were read while they were written may say anything; see rule 3.)
+        let mut rest = exact.wrapping_sub(u128::from(cells) * u128::from(self.nanos));
         for _ in 0..4 {
-            if self.factor == 0 || (cells + 1).saturating_mul(u128::from(self.nanos)) > exact {
+            if self.factor == 0 || rest < u128::from(self.nanos) {
                 break;
             }
-            cells += 1;
+            rest -= u128::from(self.nanos);
+            cells = cells.saturating_add(1);
         }
-        u64::try_from(cells).unwrap_or(u64::MAX)
+        cells
     }
 
     /// How many are there for whoever comes now.
@@ -377,9 +380,13 @@ impl Terms {
         if self.cells == 0 {
             return (needed == 0).then_some(Instant::from_nanos(self.base));
         }
-        let elapsed = (needed * u128::from(self.nanos)).div_ceil(u128::from(self.cells));
-        let at = u128::from(self.base) + elapsed;
-        u64::try_from(at).ok().map(Instant::from_nanos)
+        let product = needed * u128::from(self.nanos);
+        // A division of 128 bits costs many times one of 64.
+        let elapsed = match u64::try_from(product) {
+            Ok(product) => product.div_ceil(self.cells),
+            Err(_) => u64::try_from(product.div_ceil(u128::from(self.cells))).ok()?,
+        };
+        self.base.checked_add(elapsed).map(Instant::from_nanos)
     }
 }
 
