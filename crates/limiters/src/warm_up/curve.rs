@@ -1,8 +1,8 @@
 //! [`Curve`]: what a cell costs in time, by how cold it is.
 //!
-//! While nobody asks, cells are stored, at the rate, up to `2 * threshold`; the threshold is what the rate gives in
-//! half the time of warming up. A stored cell below the threshold costs a period, as a fresh one does; above it
-//! the price rises evenly, to three periods at the top. Whoever takes pays with the time of the next one.
+//! While nobody asks, cells are stored, at the rate, up to `2 * threshold`; the threshold is what the rate gives
+//! in half the time of warming up. A stored cell below the threshold costs a period, as a fresh one does;
+//! above it the price rises evenly, to three periods at the top. Whoever takes pays with the time of the next.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::line::Source;
 use crate::sync::{Mutex, lock};
 use crate::{QuotaError, Rate};
 
-/// See the module. Cells are counted in parts; time in nanoseconds times `units`, in which a part of a cell takes
-/// `nanos`, so that nothing is rounded.
+/// See the module. Cells are counted in parts; time in nanoseconds times `units`, in which a part of a cell
+/// takes `nanos`, so that nothing is rounded.
 pub(super) struct Curve {
     nanos: u128,
     units: u128,
