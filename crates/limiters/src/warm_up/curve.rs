@@ -1,8 +1,9 @@
 //! [`Curve`]: what a cell costs in time, by how cold it is.
 //!
-//! While nobody asks, cells are stored, at the rate, up to `2 * threshold`; the threshold is what the rate gives
-//! in half the time of warming up. A stored cell below the threshold costs a period, as a fresh one does;
-//! above it the price rises evenly, to three periods at the top. Whoever takes pays with the time of the next.
+//! While nobody asks, cells are stored, at the rate, up to `2 * threshold`; the threshold is what the rate
+//! gives in half the time of warming up. A stored cell below the threshold costs a period, as a fresh one
+//! does; above it the price rises evenly, to three periods at the top. Whoever takes pays with the time of
+//! the next.
 
 use std::time::Duration;
 
