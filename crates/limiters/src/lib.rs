@@ -11,6 +11,7 @@ mod semaphore;
 mod sync;
 mod waiters;
 mod warm_up;
+mod window;
 
 pub use credit::Keep;
 pub use limit::{Acquire, Denied, Grant, Held, Limit, Outcome, Waiting, acquire, try_acquire};
@@ -24,3 +25,6 @@ pub use semaphore::{
     SemaphoreBuilder, SemaphoreStats,
 };
 pub use warm_up::WarmUp;
+pub use window::{
+    AcquireWindow, FixedWindow, SegmentedWindow, SlidingCounter, SlidingLog, WindowBuilder, WindowError,
+};

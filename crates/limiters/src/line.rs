@@ -43,8 +43,12 @@ pub(crate) trait Source {
     fn left(&self, now: Instant) -> u64;
     /// The most that can be taken at once.
     fn most(&self) -> u64;
-    /// Takes back what was not used.
-    fn give_back(&self, now: Instant, n: u64);
+    /// Takes back what was taken at that time and not used.
+    fn give_back(&self, taken: Instant, n: u64);
+    /// What a grant of that time has to say at its release.
+    fn note(&self, _taken: Instant) -> u64 {
+        0
+    }
     /// Takes what is not there yet.
     fn owe(&self, now: Instant, n: u64);
 }
@@ -117,7 +121,7 @@ impl<S: Source> Line<S> {
     pub(crate) fn try_acquire_at(&self, now: Instant, n: u64) -> Result<Grant, Denied> {
         let result = if self.ahead.load(Ordering::Acquire) == 0 {
             match self.source.take(now, n) {
-                Taken::Yes { left } => Ok(Grant::new(n, left)),
+                Taken::Yes { left } => Ok(Grant::new(n, left).with_note(self.source.note(now))),
                 Taken::No { at } => Err(later(now, at)),
                 Taken::TooLarge { most } => Err(Denied::TooLarge { max: most }),
             }
@@ -202,7 +206,9 @@ impl<S: Source> Line<S> {
         let (now, n) = (self.clock.now(), waiting.cost());
         if self.ahead.load(Ordering::Acquire) == 0 {
             match self.source.take(now, n) {
-                Taken::Yes { left } => return Err(Ok(Grant::new(n, left))),
+                Taken::Yes { left } => {
+                    return Err(Ok(Grant::new(n, left).with_note(self.source.note(now))));
+                }
                 Taken::TooLarge { most } => return Err(Err(Denied::TooLarge { max: most })),
                 Taken::No { .. } => {}
             }
@@ -292,7 +298,7 @@ impl<S: Source> Line<S> {
             if !queue.waiters.is_queued(ticket) {
                 let (item, old) = queue.waiters.leave(ticket);
                 _old = old;
-                return Look::Over(item.result());
+                return Look::Over(item.result(&self.source));
             }
             if !queue.waiters.will_wake(ticket, waker) {
                 match fresh.take() {
@@ -390,8 +396,8 @@ impl<S: Source> Line<S> {
                 queue.waiters.leave(ticket).1
             } else {
                 let (item, waker) = queue.waiters.leave(ticket);
-                if let Told::Granted { .. } = item.told {
-                    self.source.give_back(now, item.cost);
+                if let Told::Granted { delayed, .. } = item.told {
+                    self.source.give_back(item.since + delayed, item.cost);
                 }
                 waker
             }
@@ -572,9 +578,12 @@ impl Item {
         self.deadline != Instant::FAR_FUTURE
     }
 
-    fn result(&self) -> Result<Grant, Denied> {
+    fn result(&self, source: &impl Source) -> Result<Grant, Denied> {
         match self.told {
-            Told::Granted { left, delayed } => Ok(Grant::new(self.cost, left).delayed_by(delayed)),
+            Told::Granted { left, delayed } => {
+                let note = source.note(self.since + delayed);
+                Ok(Grant::new(self.cost, left).delayed_by(delayed).with_note(note))
+            }
             Told::Nothing | Told::Closed => Err(Denied::Closed),
             Told::Later => Err(Denied::Later { retry_after: Duration::MAX }),
             Told::TooLarge { max } => Err(Denied::TooLarge { max }),
