@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod credit;
+mod keyed;
 mod limit;
 mod line;
 mod rate;
@@ -14,6 +15,7 @@ mod warm_up;
 mod window;
 
 pub use credit::Keep;
+pub use keyed::{AcquireKey, KeyLimit, Keyed, KeyedBuilder, KeyedStats, OnFull, QuotaId};
 pub use limit::{Acquire, Denied, Grant, Held, Limit, Outcome, Waiting, acquire, try_acquire};
 pub use line::Counted;
 pub use rate::{Quota, QuotaError, Rate};

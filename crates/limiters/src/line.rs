@@ -593,7 +593,7 @@ impl Item {
 }
 
 /// The refusal of what will be there at `at`.
-fn later(now: Instant, at: Option<Instant>) -> Denied {
+pub(crate) fn later(now: Instant, at: Option<Instant>) -> Denied {
     let retry_after = match at {
         // Never zero: whoever came before may not have left yet.
         Some(at) => at.saturating_since(now).max(Duration::from_nanos(1)),

@@ -23,6 +23,8 @@ use log::Log;
 use segmented::Segments;
 use sliding::Sliding;
 
+pub(crate) use acquire::poll;
+
 pub use acquire::AcquireWindow;
 pub use builder::WindowBuilder;
 pub use error::WindowError;

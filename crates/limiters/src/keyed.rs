@@ -1,0 +1,337 @@
+//! [`Keyed`]: a limit for each key, in memory that does not grow.
+
+mod acquire;
+mod builder;
+mod exact;
+mod hasher;
+mod limit;
+mod lines;
+mod table;
+mod terms;
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
+
+use weirs_runtime::{Clock, Instant};
+
+use crate::credit::Taken;
+use crate::{Denied, Grant, Quota, Waiting};
+use exact::ExactTable;
+use hasher::KeyHasher;
+use lines::Lines;
+use table::Table;
+use terms::Terms;
+
+pub use acquire::AcquireKey;
+pub use builder::KeyedBuilder;
+pub use limit::KeyLimit;
+
+/// A limit for each key: each user, address or tenant has its own cells, in a table whose size is set once.
+///
+/// The table has 32 bytes for each of its `max_keys`, whatever the keys are: a key is known by a hash of 64 bits
+/// with a secret in it. Two of a million keys have the same with a chance of one in thirty million, and would
+/// share their cells; where that is not acceptable there is [`exact`](KeyedBuilder::exact). Keys that have all
+/// their cells need no place: they are as good as new. What happens when all places are taken by others says
+/// [`OnFull`].
+///
+/// A request for a key that is known takes no lock. Nothing ever goes over the whole table at once.
+///
+/// # Examples
+/// ```
+/// use weirs_limiters::{Keyed, Quota, Rate};
+///
+/// let users = Keyed::<str>::new(Quota::new(Rate::per_second(10), 2).unwrap(), 10_000);
+/// users.try_acquire("anna", 2).unwrap();
+/// assert!(users.try_acquire("anna", 1).is_err());
+/// users.try_acquire("berta", 1).unwrap();
+/// ```
+///
+/// Some pay for more:
+/// ```
+/// use weirs_limiters::{Keyed, Quota, QuotaId, Rate};
+///
+/// let free = Quota::new(Rate::per_minute(60), 1).unwrap();
+/// let paid = Quota::new(Rate::per_second(100), 50).unwrap();
+/// let users = Keyed::<str>::builder(free)
+///     .quotas([free, paid], |user: &str| QuotaId(u8::from(user.starts_with("paid-"))))
+///     .build();
+/// users.try_acquire("paid-anna", 50).unwrap();
+/// assert!(users.try_acquire("berta", 50).is_err());
+/// ```
+pub struct Keyed<K: ?Sized> {
+    shared: Arc<Shared<K>>,
+}
+
+/// Which of the quotas of [`KeyedBuilder::quotas`] a key has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct QuotaId(
+    /// Its place in the list.
+    pub u8,
+);
+
+/// What happens to a new key when the places for it are taken by keys that do not have all their cells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OnFull {
+    /// The key that will have all its cells the soonest loses its place, and with it what it spent: somebody
+    /// gets cells early, and of all it is the one with the least use of that. An attacker with many keys is
+    /// never refused for being new.
+    #[default]
+    EvictFullest,
+    /// The new key is refused until a place is free. Nobody gets a cell early; a flood of keys locks out those
+    /// who come new.
+    DenyNew,
+    /// All such keys share the cells of one, for each quota. Nobody who has a place notices a flood.
+    SharedOverflow,
+}
+
+/// A look at a [`Keyed`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyedStats {
+    /// How many places are taken.
+    pub keys: usize,
+    /// How many places there are: more than `max_keys`, so that so many find one.
+    pub places: usize,
+    /// Keys that lost their place although they did not have all their cells.
+    pub evicted: u64,
+    /// Requests of new keys that were refused for the lack of a place.
+    pub denied_new: u64,
+    /// Requests that took of the shared cells.
+    pub overflowed: u64,
+    /// How many wait.
+    pub waiting: usize,
+}
+
+struct Shared<K: ?Sized> {
+    table: Arc<Places<K>>,
+    lines: Lines<K>,
+    hasher: KeyHasher,
+    rule: Option<Box<Rule<K>>>,
+    clock: Clock,
+    max_waiters: usize,
+}
+
+type Rule<K> = dyn Fn(&K) -> QuotaId + Send + Sync;
+/// A key that is owned, in the exact mode.
+type Owned<K> = Arc<dyn Borrow<K> + Send + Sync>;
+
+enum Places<K: ?Sized> {
+    Hashed(Table),
+    Exact(Box<dyn ExactTable<K>>),
+}
+
+/// A key as the tables know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Name {
+    hash: u64,
+    quota: u8,
+}
+
+impl<K: Hash + ?Sized + 'static> Keyed<K> {
+    /// Each key with this quota, in real time, with places for so many keys.
+    ///
+    /// # Panics
+    /// When `max_keys` is zero or above 2^40.
+    pub fn new(quota: Quota, max_keys: usize) -> Self {
+        Self::builder(quota).max_keys(max_keys).build()
+    }
+
+    /// Sets all that can be set.
+    pub fn builder(quota: Quota) -> KeyedBuilder<K> {
+        KeyedBuilder::new(quota)
+    }
+
+    /// Takes `n` cells of this key now, all or none, without overtaking those who wait for it.
+    ///
+    /// # Panics
+    /// When the rule of [`quotas`](KeyedBuilder::quotas) names a quota that is not in its list.
+    ///
+    /// # Errors
+    /// [`Denied::Later`], [`Denied::TooLarge`]. Nothing was taken.
+    #[inline]
+    pub fn try_acquire(&self, key: &K, n: u64) -> Result<Grant, Denied> {
+        self.try_acquire_at(self.shared.clock.now(), key, n)
+    }
+
+    /// [`try_acquire`](Keyed::try_acquire) without a look at the clock.
+    ///
+    /// # Panics
+    /// As `try_acquire`.
+    ///
+    /// # Errors
+    /// As `try_acquire`.
+    #[inline]
+    pub fn try_acquire_at(&self, now: Instant, key: &K, n: u64) -> Result<Grant, Denied> {
+        let name = self.shared.name(key);
+        self.shared.try_acquire_at(now, Some(key), name, n)
+    }
+
+    /// Takes `n` cells of this key, and waits for them.
+    ///
+    /// # Waiting
+    /// First come, first served among those who wait for this key, with one timer for them all. It holds for as
+    /// long as they wait: who comes with [`try_acquire`](Keyed::try_acquire) does not overtake them either. With
+    /// [`OnFull::SharedOverflow`] a key without a place takes of the shared cells as they come, and keys do not
+    /// queue behind each other there: between keys nothing is promised.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, nothing was taken, and the next has its turn.
+    ///
+    /// # Panics
+    /// As `try_acquire`, here and not in the poll.
+    ///
+    /// # Errors
+    /// [`Denied::TooLarge`], and [`Denied::QueueFull`] when too many wait, for all keys together.
+    pub fn acquire<'a>(&'a self, key: &'a K, n: u64) -> AcquireKey<'a, K> {
+        AcquireKey::new(&self.shared, key, Waiting::new(n))
+    }
+
+    /// [`acquire`](Keyed::acquire), but until then.
+    ///
+    /// # Waiting
+    /// As `acquire`.
+    ///
+    /// # Cancel safety
+    /// As `acquire`.
+    ///
+    /// # Panics
+    /// As `acquire`; with debug assertions, when `deadline` comes from another clock.
+    ///
+    /// # Errors
+    /// [`Denied::WouldMissDeadline`], [`Denied::DeadlinePassed`], and those of `acquire`.
+    pub fn acquire_by<'a>(&'a self, key: &'a K, n: u64, deadline: Instant) -> AcquireKey<'a, K> {
+        AcquireKey::new(&self.shared, key, Waiting::new(n).by(deadline))
+    }
+
+    /// The limit of one key, for whoever takes any [`Limit`](crate::Limit).
+    ///
+    /// # Panics
+    /// As `try_acquire`.
+    pub fn limit_of(&self, key: &K) -> KeyLimit<K> {
+        let owned = match &*self.shared.table {
+            Places::Hashed(_) => None,
+            Places::Exact(table) => Some(table.own(key)),
+        };
+        KeyLimit::new(Arc::clone(&self.shared), self.shared.name(key), owned)
+    }
+
+    /// How many cells of this key are there now.
+    ///
+    /// # Panics
+    /// As `try_acquire`.
+    pub fn available(&self, key: &K) -> u64 {
+        let name = self.shared.name(key);
+        self.shared.table.left(self.shared.clock.now(), Some(key), name)
+    }
+
+    /// Looks at the next `budget` places and frees those whose keys have all their cells; gives how many.
+    ///
+    /// It is not needed for the limits nor for the bound: places are used again anyway. It spares new keys the
+    /// choice of a place, and drops keys early in the exact mode.
+    pub fn sweep(&self, budget: usize) -> usize {
+        let now = self.shared.clock.now();
+        match &*self.shared.table {
+            Places::Hashed(table) => table.sweep(now, budget),
+            Places::Exact(table) => table.sweep(now, budget),
+        }
+    }
+
+    /// What it looks like now.
+    pub fn stats(&self) -> KeyedStats {
+        let stats = match &*self.shared.table {
+            Places::Hashed(table) => table.stats(),
+            Places::Exact(table) => table.stats(),
+        };
+        KeyedStats { waiting: self.shared.lines.waiting(), ..stats }
+    }
+
+    /// The clock whose time counts.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+}
+
+impl<K: Hash + ?Sized + 'static> Shared<K> {
+    #[inline]
+    fn name(&self, key: &K) -> Name {
+        let quota = self.rule.as_ref().map_or(0, |rule| rule(key).0);
+        let quotas = self.table.terms().len();
+        assert!(usize::from(quota) < quotas, "the rule named quota {quota} of {quotas}");
+        Name { hash: self.hasher.hash_one(key), quota }
+    }
+}
+
+impl<K: ?Sized + 'static> Shared<K> {
+    #[inline]
+    fn try_acquire_at(&self, now: Instant, key: Option<&K>, name: Name, n: u64) -> Result<Grant, Denied> {
+        if self.lines.anybody(name) {
+            if let Some(line) = self.lines.find(&self.table, key, name) {
+                return line.try_acquire_at(now, n);
+            }
+        }
+        told(now, n, self.table.take(now, key, name, n))
+    }
+}
+
+impl<K: ?Sized> Places<K> {
+    fn terms(&self) -> &[Terms] {
+        match self {
+            Self::Hashed(table) => table.terms(),
+            Self::Exact(table) => table.terms(),
+        }
+    }
+
+    /// The key is needed in the exact mode only.
+    #[inline]
+    fn take(&self, now: Instant, key: Option<&K>, name: Name, n: u64) -> Taken {
+        match (self, key) {
+            (Self::Hashed(table), _) => table.take(now, name, n),
+            (Self::Exact(table), Some(key)) => table.take(now, key, name, n),
+            (Self::Exact(_), None) => unreachable!("the exact mode knows its keys"),
+        }
+    }
+
+    /// What is spent of this key; none if it has all.
+    fn spent(&self, now: Instant, key: Option<&K>, name: Name) -> Option<u64> {
+        match (self, key) {
+            (Self::Hashed(table), _) => table.spent(now, name),
+            (Self::Exact(table), Some(key)) => table.spent(now, key, name),
+            (Self::Exact(_), None) => unreachable!("the exact mode knows its keys"),
+        }
+    }
+
+    fn give_back(&self, key: Option<&K>, name: Name, n: u64) {
+        match (self, key) {
+            (Self::Hashed(table), _) => table.give_back(name, n),
+            (Self::Exact(table), Some(key)) => table.give_back(key, name, n),
+            (Self::Exact(_), None) => unreachable!("the exact mode knows its keys"),
+        }
+    }
+
+    fn left(&self, now: Instant, key: Option<&K>, name: Name) -> u64 {
+        let spent = self.spent(now, key, name).unwrap_or(0);
+        self.terms()[usize::from(name.quota)].left(now, spent)
+    }
+
+    fn when(&self, now: Instant, key: Option<&K>, name: Name, n: u64) -> Option<Instant> {
+        let spent = self.spent(now, key, name).unwrap_or(0);
+        self.terms()[usize::from(name.quota)].when(now, spent, n)
+    }
+}
+
+fn told(now: Instant, n: u64, taken: Taken) -> Result<Grant, Denied> {
+    match taken {
+        Taken::Yes { left } => Ok(Grant::new(n, left)),
+        Taken::No { at } => Err(crate::line::later(now, at)),
+        Taken::TooLarge { most } => Err(Denied::TooLarge { max: most }),
+    }
+}
+
+impl<K: ?Sized> fmt::Debug for Keyed<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyed").field("waiting", &self.shared.lines.waiting()).finish_non_exhaustive()
+    }
+}

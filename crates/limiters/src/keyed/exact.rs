@@ -1,0 +1,291 @@
+//! [`Exact`]: places for keys that are kept themselves, and compared.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use weirs_runtime::Instant;
+
+use super::terms::{Step, Terms};
+use super::{KeyedStats, Name, OnFull, Owned};
+use crate::credit::Taken;
+use crate::sync::{Mutex, lock};
+
+const NONE: u32 = u32::MAX;
+/// Among so many it looks for one that may go.
+const LOOKS: usize = 16;
+
+/// What [`Keyed`](super::Keyed) needs of it; it knows no bounds on keys.
+pub(super) trait ExactTable<K: ?Sized>: Send + Sync {
+    fn terms(&self) -> &[Terms];
+    fn take(&self, now: Instant, key: &K, name: Name, n: u64) -> Taken;
+    fn spent(&self, now: Instant, key: &K, name: Name) -> Option<u64>;
+    fn give_back(&self, key: &K, name: Name, n: u64);
+    fn own(&self, key: &K) -> Owned<K>;
+    fn same(&self, one: &K, other: &K) -> bool;
+    fn sweep(&self, now: Instant, budget: usize) -> usize;
+    fn stats(&self) -> KeyedStats;
+}
+
+pub(super) struct Exact<K> {
+    shards: Box<[Mutex<Shard<K>>]>,
+    terms: Box<[Terms]>,
+    most: usize,
+    on_full: OnFull,
+    hand: std::sync::atomic::AtomicUsize,
+}
+
+struct Shard<K> {
+    /// The first place of each hash.
+    index: HashMap<u64, u32, BuildHasherDefault<AsItIs>>,
+    places: Vec<Place<K>>,
+    free: Vec<u32>,
+    hand: usize,
+    overflow: Box<[u64]>,
+    stats: KeyedStats,
+}
+
+struct Place<K> {
+    /// None if it is free.
+    key: Option<K>,
+    name: Name,
+    spent: u64,
+    /// The next place of this hash.
+    next: u32,
+}
+
+/// The hash is one already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("hashes are words");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+impl<K> Exact<K> {
+    pub(super) fn new(max_keys: usize, terms: Box<[Terms]>, on_full: OnFull) -> Self {
+        let shards = (max_keys / 1_024).clamp(1, 64).next_power_of_two();
+        // With several, some have more keys than others.
+        let slack = if shards == 1 { 0 } else { max_keys / 8 };
+        let shard = || Shard {
+            index: HashMap::default(),
+            places: Vec::new(),
+            free: Vec::new(),
+            hand: 0,
+            overflow: vec![0; terms.len()].into_boxed_slice(),
+            stats: KeyedStats::default(),
+        };
+        Self {
+            shards: (0..shards).map(|_| Mutex::new(shard())).collect(),
+            most: (max_keys + slack).div_ceil(shards),
+            terms,
+            on_full,
+            hand: std::sync::atomic::AtomicUsize::new(0),
+        }
+    }
+
+    fn shard(&self, name: Name) -> &Mutex<Shard<K>> {
+        // The index uses the low and the highest bits.
+        &self.shards[(name.hash >> 40) as usize % self.shards.len()]
+    }
+}
+
+impl<K: Eq> Shard<K> {
+    fn find(&self, key: &K, name: Name) -> Option<u32> {
+        let mut at = *self.index.get(&name.hash)?;
+        while at != NONE {
+            let place = &self.places[at as usize];
+            if place.name == name && place.key.as_ref() == Some(key) {
+                return Some(at);
+            }
+            at = place.next;
+        }
+        None
+    }
+
+    fn insert(&mut self, key: K, name: Name, spent: u64) {
+        let next = self.index.get(&name.hash).copied().unwrap_or(NONE);
+        let place = Place { key: Some(key), name, spent, next };
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.places[at as usize] = place;
+                at
+            }
+            None => {
+                self.places.push(place);
+                (self.places.len() - 1) as u32
+            }
+        };
+        self.index.insert(name.hash, at);
+        self.stats.keys += 1;
+    }
+
+    /// Frees a place; the key is to be dropped outside the lock.
+    fn remove(&mut self, at: u32) -> Option<K> {
+        let Place { name, next, .. } = self.places[at as usize];
+        match self.index.get_mut(&name.hash) {
+            Some(first) if *first == at && next == NONE => {
+                self.index.remove(&name.hash);
+            }
+            Some(first) if *first == at => *first = next,
+            Some(first) => {
+                let mut before = *first;
+                while self.places[before as usize].next != at {
+                    before = self.places[before as usize].next;
+                }
+                self.places[before as usize].next = next;
+            }
+            None => unreachable!("each key is in the index"),
+        }
+        self.free.push(at);
+        self.stats.keys -= 1;
+        self.places[at as usize].key.take()
+    }
+
+    /// Of some places the one whose key has all its cells the soonest, and when.
+    fn victim(&mut self, terms: &[Terms]) -> Option<(u32, u64)> {
+        let mut best: Option<(u32, u64)> = None;
+        for _ in 0..LOOKS.min(self.places.len()) {
+            let at = self.hand % self.places.len();
+            self.hand = at + 1;
+            let place = &self.places[at];
+            if place.key.is_some() {
+                let full = terms[usize::from(place.name.quota)].full(place.spent);
+                if best.map_or(true, |(_, best)| best > full) {
+                    best = Some((at as u32, full));
+                }
+            }
+        }
+        best
+    }
+}
+
+impl<K: Eq + Clone + Send + Sync + 'static> ExactTable<K> for Exact<K> {
+    fn terms(&self) -> &[Terms] {
+        &self.terms
+    }
+
+    fn take(&self, now: Instant, key: &K, name: Name, n: u64) -> Taken {
+        let terms = &self.terms[usize::from(name.quota)];
+        {
+            let mut shard = lock(self.shard(name));
+            if let Some(at) = shard.find(key, name) {
+                return spend(terms, &mut shard.places[at as usize].spent, now, n);
+            }
+        }
+        let (spent, left) = match terms.step(now, 0, n) {
+            Step::No(taken) => return taken,
+            Step::Spend { spent, left } => (spent, left),
+        };
+        if n == 0 || terms.is_unlimited() {
+            return Taken::Yes { left };
+        }
+        let key = key.clone();
+        // Dropped after the lock.
+        let _gone;
+        let mut shard = lock(self.shard(name));
+        let shard = &mut *shard;
+        if let Some(at) = shard.find(&key, name) {
+            return spend(terms, &mut shard.places[at as usize].spent, now, n);
+        }
+        if shard.stats.keys >= self.most {
+            let Some((at, full)) = shard.victim(&self.terms) else { return Taken::No { at: None } };
+            if full > now.as_nanos() {
+                match self.on_full {
+                    OnFull::EvictFullest => shard.stats.evicted += 1,
+                    OnFull::DenyNew => {
+                        shard.stats.denied_new += 1;
+                        let at = (full != u64::MAX).then_some(Instant::from_nanos(full));
+                        return Taken::No { at };
+                    }
+                    OnFull::SharedOverflow => {
+                        shard.stats.overflowed += 1;
+                        return spend(terms, &mut shard.overflow[usize::from(name.quota)], now, n);
+                    }
+                }
+            }
+            _gone = shard.remove(at);
+        }
+        shard.insert(key, name, spent);
+        Taken::Yes { left }
+    }
+
+    fn spent(&self, _: Instant, key: &K, name: Name) -> Option<u64> {
+        let shard = lock(self.shard(name));
+        let at = shard.find(key, name);
+        at.map(|at| shard.places[at as usize].spent)
+    }
+
+    fn give_back(&self, key: &K, name: Name, n: u64) {
+        let parts = self.terms[usize::from(name.quota)].parts(n);
+        let mut shard = lock(self.shard(name));
+        if let Some(at) = shard.find(key, name) {
+            let spent = &mut shard.places[at as usize].spent;
+            *spent = spent.saturating_sub(parts);
+        }
+    }
+
+    fn own(&self, key: &K) -> Owned<K> {
+        Arc::new(key.clone())
+    }
+
+    fn same(&self, one: &K, other: &K) -> bool {
+        one == other
+    }
+
+    fn sweep(&self, now: Instant, budget: usize) -> usize {
+        let mut freed = 0;
+        let mut left = budget;
+        // A lock is held for some places only.
+        for _ in 0..budget.div_ceil(LOOKS).max(1) {
+            let number = self.hand.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let mut gone = Vec::new();
+            let mut shard = lock(&self.shards[number % self.shards.len()]);
+            for _ in 0..LOOKS.min(shard.places.len()).min(left) {
+                let at = shard.hand % shard.places.len();
+                shard.hand = at + 1;
+                let place = &shard.places[at];
+                let full = self.terms[usize::from(place.name.quota)].full(place.spent);
+                if place.key.is_some() && full <= now.as_nanos() {
+                    gone.push(shard.remove(at as u32));
+                }
+            }
+            drop(shard);
+            left = left.saturating_sub(LOOKS);
+            freed += gone.len();
+        }
+        freed
+    }
+
+    fn stats(&self) -> KeyedStats {
+        let mut all = KeyedStats { places: self.most * self.shards.len(), ..KeyedStats::default() };
+        for shard in &self.shards {
+            let stats = lock(shard).stats;
+            all.keys += stats.keys;
+            all.evicted += stats.evicted;
+            all.denied_new += stats.denied_new;
+            all.overflowed += stats.overflowed;
+        }
+        all
+    }
+}
+
+fn spend(terms: &Terms, word: &mut u64, now: Instant, n: u64) -> Taken {
+    match terms.step(now, *word, n) {
+        Step::Spend { spent, left } => {
+            *word = spent;
+            Taken::Yes { left }
+        }
+        Step::No(taken) => taken,
+    }
+}

@@ -1,0 +1,222 @@
+//! [`Lines`]: a queue for each key for which somebody waits, for as long as somebody does.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use weirs_runtime::Instant;
+
+use super::{Name, Owned, Places, Shared, told};
+use crate::credit::Taken;
+use crate::line::{self, Counts, Line};
+use crate::sync::{Mutex, lock};
+use crate::{Denied, Grant, Waiting};
+
+const STRIPES: usize = 16;
+
+pub(super) struct Lines<K: ?Sized> {
+    stripes: [Stripe<K>; STRIPES],
+    waiting: AtomicUsize,
+}
+
+struct Stripe<K: ?Sized> {
+    /// How many lines there are, to be seen without the lock.
+    lines: AtomicUsize,
+    map: Mutex<HashMap<Name, Vec<Entry<K>>>>,
+}
+
+struct Entry<K: ?Sized> {
+    line: Arc<Line<Source<K>>>,
+    users: usize,
+}
+
+/// The cells of one key.
+pub(super) struct Source<K: ?Sized> {
+    table: Arc<Places<K>>,
+    name: Name,
+    owned: Option<Owned<K>>,
+}
+
+impl<K: ?Sized> Source<K> {
+    fn key(&self) -> Option<&K> {
+        self.owned.as_ref().map(|key| (**key).borrow())
+    }
+}
+
+impl<K: ?Sized> line::Source for Source<K> {
+    fn take(&self, now: Instant, n: u64) -> Taken {
+        self.table.take(now, self.key(), self.name, n)
+    }
+
+    fn when(&self, now: Instant, ahead: u64, n: u64) -> Option<Instant> {
+        self.table.when(now, self.key(), self.name, ahead.saturating_add(n))
+    }
+
+    fn left(&self, now: Instant) -> u64 {
+        self.table.left(now, self.key(), self.name)
+    }
+
+    fn most(&self) -> u64 {
+        self.table.terms()[usize::from(self.name.quota)].most()
+    }
+
+    fn give_back(&self, _: Instant, n: u64) {
+        self.table.give_back(self.key(), self.name, n);
+    }
+
+    fn owe(&self, _: Instant, _: u64) {}
+}
+
+impl<K: ?Sized> Lines<K> {
+    pub(super) fn new() -> Self {
+        let stripe = || Stripe { lines: AtomicUsize::new(0), map: Mutex::new(HashMap::new()) };
+        Self { stripes: std::array::from_fn(|_| stripe()), waiting: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody may wait for this key.
+    #[inline]
+    pub(super) fn anybody(&self, name: Name) -> bool {
+        self.stripe(name).lines.load(Ordering::Acquire) != 0
+    }
+
+    pub(super) fn find(
+        &self,
+        table: &Places<K>,
+        key: Option<&K>,
+        name: Name,
+    ) -> Option<Arc<Line<Source<K>>>> {
+        let map = lock(&self.stripe(name).map);
+        let entry = map.get(&name)?.iter().find(|entry| entry.is_of(table, key))?;
+        Some(Arc::clone(&entry.line))
+    }
+
+    fn leave(&self, name: Name, line: &Arc<Line<Source<K>>>) {
+        let stripe = self.stripe(name);
+        // It has a key in it: dropped after the lock.
+        let mut _gone = None;
+        let mut map = lock(&stripe.map);
+        let Some(entries) = map.get_mut(&name) else { return };
+        if let Some(at) = entries.iter().position(|entry| Arc::ptr_eq(&entry.line, line)) {
+            entries[at].users -= 1;
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            if entries[at].users == 0 {
+                _gone = Some(entries.swap_remove(at));
+                stripe.lines.fetch_sub(1, Ordering::Release);
+                if entries.is_empty() {
+                    map.remove(&name);
+                }
+            }
+        }
+        drop(map);
+    }
+
+    fn stripe(&self, name: Name) -> &Stripe<K> {
+        &self.stripes[(name.hash >> 32) as usize % STRIPES]
+    }
+}
+
+impl<K: ?Sized> Entry<K> {
+    fn is_of(&self, table: &Places<K>, key: Option<&K>) -> bool {
+        match (table, key, self.line.source.key()) {
+            (Places::Exact(table), Some(key), Some(own)) => table.same(key, own),
+            _ => true,
+        }
+    }
+}
+
+/// Leaves the line unless a place in it was taken.
+struct Visit<'a, K: ?Sized> {
+    lines: &'a Lines<K>,
+    line: &'a Arc<Line<Source<K>>>,
+    name: Name,
+    waiting: &'a mut Waiting,
+}
+
+impl<K: ?Sized> Drop for Visit<'_, K> {
+    fn drop(&mut self) {
+        if self.waiting.key().is_none() {
+            self.lines.leave(self.name, self.line);
+        }
+    }
+}
+
+impl<K: ?Sized> Shared<K> {
+    pub(super) fn poll(
+        &self,
+        key: Option<&K>,
+        name: Name,
+        waiting: &mut Waiting,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Grant, Denied>> {
+        let line = match waiting.key() {
+            Some(_) => self.lines.find(&self.table, key, name),
+            None => match self.begin(key, name, waiting.cost()) {
+                Ok(line) => Some(line),
+                Err(result) => return Poll::Ready(result),
+            },
+        };
+        let line = line.expect("a line is there for as long as somebody waits in it");
+        let visit = Visit { lines: &self.lines, line: &line, name, waiting };
+        crate::window::poll(&line, visit.waiting, cx)
+    }
+
+    fn begin(
+        &self,
+        key: Option<&K>,
+        name: Name,
+        n: u64,
+    ) -> Result<Arc<Line<Source<K>>>, Result<Grant, Denied>> {
+        let now = self.clock.now();
+        let is_free = !self.lines.anybody(name) || self.lines.find(&self.table, key, name).is_none();
+        if is_free {
+            match told(now, n, self.table.take(now, key, name, n)) {
+                Err(Denied::Later { .. }) if self.max_waiters > 0 => {}
+                result => return Err(result),
+            }
+        }
+        // The keys' code may panic: before anything is counted.
+        let owned = match (&*self.table, key) {
+            (Places::Exact(table), Some(key)) => Some(table.own(key)),
+            _ => None,
+        };
+        let joined = self.lines.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+            (waiting < self.max_waiters).then_some(waiting + 1)
+        });
+        if let Err(waiting) = joined {
+            return Err(Err(Denied::QueueFull { waiting }));
+        }
+        Ok(self.enter(key, name, owned))
+    }
+
+    fn enter(&self, key: Option<&K>, name: Name, owned: Option<Owned<K>>) -> Arc<Line<Source<K>>> {
+        let source = Source { table: Arc::clone(&self.table), name, owned };
+        // Dropped after the lock, if it is not needed: it has a key in it.
+        let line = Arc::new(Line::new(source, self.clock.clone(), self.max_waiters, Counts::new(false)));
+        let stripe = self.lines.stripe(name);
+        let mut map = lock(&stripe.map);
+        let entries = map.entry(name).or_default();
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.is_of(&self.table, key)) {
+            entry.users += 1;
+            return Arc::clone(&entry.line);
+        }
+        entries.push(Entry { line: Arc::clone(&line), users: 1 });
+        stripe.lines.fetch_add(1, Ordering::SeqCst);
+        drop(map);
+        line
+    }
+
+    pub(super) fn cancel(&self, key: Option<&K>, name: Name, waiting: &mut Waiting) {
+        waiting.stop_timer();
+        if waiting.key().is_some() {
+            if let Some(line) = self.lines.find(&self.table, key, name) {
+                line.cancel(waiting);
+                self.lines.leave(name, &line);
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! [`Terms`]: a quota for counters of one word, which last for all time.
+//!
+//! As in [`credit`](crate::credit), `burst + floor((now - base) * rate)` was generated and the word says how much
+//! is spent. Here the word has no room for a new beginning, so a cell has as many parts as keep them below one a
+//! nanosecond: then no word is full before the end of time.
+
+use weirs_runtime::Instant;
+
+use crate::Quota;
+use crate::credit::Taken;
+
+/// A cell has 2^16 parts at most.
+const MOST_BITS: u32 = 16;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// Parts, of which a cell has 2^bits.
+    cells: u64,
+    nanos: u64,
+    /// `cells / nanos`, shifted, rounded down.
+    factor: u64,
+    shift: u32,
+    burst: u64,
+    bits: u32,
+    base: u64,
+}
+
+/// What a counter comes to.
+pub(super) enum Step {
+    /// This is spent then, and so many cells are left.
+    Spend {
+        spent: u64,
+        left: u64,
+    },
+    No(Taken),
+}
+
+impl Terms {
+    pub(super) fn new(quota: Quota, base: Instant) -> Self {
+        let (cells, nanos) = quota.rate().ratio();
+        let bits = match nanos.checked_div(cells) {
+            Some(0) | None => MOST_BITS,
+            Some(pace) => pace.ilog2().min(MOST_BITS),
+        };
+        let (cells, burst, base) = (cells << bits, quota.burst() << bits, base.as_nanos());
+        let (mut factor, mut shift) = (0, 0);
+        if cells != 0 && nanos != 0 {
+            // The quotient has 63 or 64 bits.
+            shift = 63 + cells.leading_zeros() - nanos.leading_zeros();
+            factor = ((u128::from(cells) << shift) / u128::from(nanos)) as u64;
+        }
+        Self { cells, nanos, factor, shift, burst, bits, base }
+    }
+
+    #[inline]
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.nanos == 0
+    }
+
+    pub(super) fn most(&self) -> u64 {
+        if self.is_unlimited() { u64::MAX } else { self.burst >> self.bits }
+    }
+
+    pub(super) fn parts(&self, n: u64) -> u64 {
+        if n > u64::MAX >> self.bits { u64::MAX } else { n << self.bits }
+    }
+
+    /// What was generated without the burst: whoever spent no more has all cells.
+    #[inline]
+    pub(super) fn floor(&self, now: Instant) -> u64 {
+        let elapsed = now.as_nanos().saturating_sub(self.base);
+        let mut parts = (u128::from(elapsed) * u128::from(self.factor)) >> self.shift;
+        let exact = u128::from(elapsed) * u128::from(self.cells);
+        // The factor was rounded down, so it may be short.
+        while self.factor != 0 && (parts + 1) * u128::from(self.nanos) <= exact {
+            parts += 1;
+        }
+        // Below one a nanosecond, with room for the burst.
+        (parts as u64).min(u64::MAX - self.burst)
+    }
+
+    #[inline]
+    pub(super) fn step(&self, now: Instant, word: u64, n: u64) -> Step {
+        let floor = self.floor(now);
+        let before = word.max(floor);
+        let spent = before.saturating_add(self.parts(n));
+        let generated = floor + self.burst;
+        if self.is_unlimited() {
+            return Step::Spend { spent: word, left: u64::MAX };
+        }
+        if spent <= generated || n == 0 {
+            return Step::Spend { spent, left: generated.saturating_sub(spent) >> self.bits };
+        }
+        Step::No(match self.parts(n) > self.burst {
+            true => Taken::TooLarge { most: self.most() },
+            false => Taken::No { at: self.at(spent) },
+        })
+    }
+
+    pub(super) fn left(&self, now: Instant, word: u64) -> u64 {
+        if self.is_unlimited() {
+            return u64::MAX;
+        }
+        let floor = self.floor(now);
+        (floor + self.burst).saturating_sub(word.max(floor)) >> self.bits
+    }
+
+    pub(super) fn when(&self, now: Instant, word: u64, n: u64) -> Option<Instant> {
+        if self.is_unlimited() {
+            return Some(now);
+        }
+        self.at(word.max(self.floor(now)).saturating_add(self.parts(n))).map(|at| at.max(now))
+    }
+
+    /// When all cells will be there; the end of time if never.
+    pub(super) fn full(&self, word: u64) -> u64 {
+        if self.is_unlimited() {
+            return 0;
+        }
+        self.at(word.saturating_add(self.burst)).map_or(u64::MAX, Instant::as_nanos)
+    }
+
+    /// The first time at which so much is generated.
+    fn at(&self, spent: u64) -> Option<Instant> {
+        let needed = spent.saturating_sub(self.burst);
+        if needed == 0 {
+            return Some(Instant::from_nanos(self.base));
+        }
+        if self.cells == 0 {
+            return None;
+        }
+        let elapsed = (u128::from(needed) * u128::from(self.nanos)).div_ceil(u128::from(self.cells));
+        u64::try_from(u128::from(self.base) + elapsed).ok().map(Instant::from_nanos)
+    }
+}
