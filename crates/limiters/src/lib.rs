@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+mod compose;
 mod credit;
 mod keyed;
 mod limit;
@@ -9,11 +10,13 @@ mod line;
 mod rate;
 mod rate_limiter;
 mod semaphore;
+mod stream;
 mod sync;
 mod waiters;
 mod warm_up;
 mod window;
 
+pub use compose::{AcquireAll, AllOf, HeldAll, Refused, Tiers, all_of};
 pub use credit::Keep;
 pub use keyed::{AcquireKey, KeyLimit, Keyed, KeyedBuilder, KeyedStats, OnFull, QuotaId};
 pub use limit::{Acquire, Denied, Grant, Held, Limit, Outcome, Waiting, acquire, try_acquire};
@@ -27,6 +30,7 @@ pub use semaphore::{
     SemaphoreBuilder, SemaphoreStats,
 };
 pub use warm_up::WarmUp;
+pub use stream::{Admitted, LimitConcurrency, LimitStream, NotAdmitted, RateLimited};
 pub use window::{
     AcquireWindow, FixedWindow, SegmentedWindow, SlidingCounter, SlidingLog, WindowBuilder, WindowError,
 };
