@@ -1,0 +1,263 @@
+//! The promises of keyed limits.
+
+mod common;
+
+use std::collections::HashMap;
+use std::task::Poll;
+use std::time::Duration;
+
+use common::Hand;
+use weirs_limiters::{Denied, Keyed, KeyedBuilder, Limit, OnFull, Outcome, Quota, QuotaId, Rate, RateLimiter, acquire};
+use weirs_runtime::{Entropy, Instant, Runtime, SeededEntropy};
+use weirs_testing::{
+    Allocations, CountingAllocator, ManualClock, apply, cancel_at_every_poll, cancel_at_every_wake, runtime_test,
+    sim_test,
+};
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn quota(rate: u64, burst: u64) -> Quota {
+    Quota::new(Rate::per_second(rate), burst).unwrap()
+}
+
+fn builder(time: &ManualClock, quota: Quota) -> KeyedBuilder<u64> {
+    Keyed::builder(quota).clock(time.clock().clone())
+}
+
+#[test]
+fn smoke() {
+    for exact in [false, true] {
+        let time = ManualClock::new();
+        let keyed = builder(&time, quota(10, 2));
+        let keyed = if exact { keyed.exact() } else { keyed }.build();
+        keyed.try_acquire(&1, 2).unwrap();
+        assert_eq!(keyed.try_acquire(&1, 1), Err(Denied::Later { retry_after: ms(100) }));
+        assert_eq!(keyed.try_acquire(&1, 3), Err(Denied::TooLarge { max: 2 }));
+        assert_eq!(keyed.try_acquire(&2, 1).unwrap().remaining(), 1);
+        keyed.try_acquire(&3, 0).unwrap();
+        assert_eq!((keyed.stats().keys, keyed.available(&1), keyed.available(&3)), (2, 0, 2));
+        time.advance(ms(100));
+        keyed.try_acquire(&1, 1).unwrap();
+        time.advance(ms(200));
+        assert_eq!(keyed.sweep(usize::MAX), 2);
+        assert_eq!(keyed.stats().keys, 0);
+    }
+}
+
+/// Against a limiter for each key: the same answers to the nanosecond.
+#[test]
+fn each_key_is_a_limiter_of_its_own() {
+    for (seed, exact) in (0..400).map(|seed| (seed, seed % 2 == 0)) {
+        let entropy = SeededEntropy::new(seed);
+        let below = |bound: u64| entropy.next_u64() % bound;
+        let time = ManualClock::new();
+        let rates = [(1_u64, 1_u64), (3, 7), (7, 3), (997, 1_009)];
+        let quotas: Vec<_> = rates
+            .iter()
+            .map(|(cells, nanos)| {
+                let rate = Rate::new(*cells, Duration::from_nanos(nanos * 10_000)).unwrap();
+                Quota::new(rate, 1 + below(8)).unwrap()
+            })
+            .collect();
+        let keyed = builder(&time, quotas[0]).quotas(quotas.clone(), |key| QuotaId((key % 4) as u8));
+        let keyed = if exact { keyed.exact() } else { keyed }.build();
+        let single = |key: u64| RateLimiter::builder(quotas[key as usize % 4]).clock(time.clock().clone()).build();
+        let mut model: HashMap<u64, RateLimiter> = (0..6).map(|key| (key, single(key))).collect();
+        for _ in 0..100 {
+            time.advance(Duration::from_nanos(below(20_000)));
+            let (key, n) = (below(6), below(5));
+            let limit = keyed.limit_of(&key);
+            let now = time.clock().now();
+            let expected = model[&key].try_acquire(n);
+            assert_eq!(limit.peek_at(now, n).is_ok(), expected.is_ok(), "{seed}");
+            match (keyed.try_acquire(&key, n), expected) {
+                (Err(Denied::Later { retry_after: one }), Err(Denied::Later { retry_after: other })) => {
+                    // The parts of a cell are others: after it was full, a part of a nanosecond's difference.
+                    assert!(one.abs_diff(other) <= Duration::from_nanos(2), "{seed}: {one:?} {other:?}");
+                    time.advance(one.max(other));
+                    keyed.try_acquire(&key, n).unwrap();
+                    model[&key].try_acquire(n).unwrap();
+                }
+                (Ok(grant), Ok(other)) => {
+                    assert_eq!(grant.remaining(), other.remaining(), "{seed}");
+                    if below(4) == 0 {
+                        limit.release(grant, Outcome::Unused);
+                        model[&key].release(other, Outcome::Unused);
+                    }
+                }
+                (one, other) => assert_eq!(one, other, "{seed}"),
+            }
+            if below(10) == 0 {
+                keyed.sweep(below(40) as usize);
+                let gone = below(6);
+                if model[&gone].available() == model[&gone].quota().burst() {
+                    model.insert(gone, single(gone));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn pitfall_01_overflow_with_keys() {
+    let time = ManualClock::new();
+    let slow = Rate::new(1, Duration::from_nanos(u64::MAX)).unwrap();
+    let quotas = [
+        Quota::new(slow, Quota::MAX_BURST).unwrap(),
+        Quota::new(Rate::new(1, Duration::from_nanos(1)).unwrap(), Quota::MAX_BURST).unwrap(),
+        Quota::new(Rate::ZERO, 3).unwrap(),
+        Quota::UNLIMITED,
+    ];
+    let keyed = builder(&time, quotas[0]).quotas(quotas, |key| QuotaId(*key as u8)).build();
+    for now in [0, 1 << 40, u64::MAX - 1] {
+        time.set(Instant::from_nanos(now));
+        for key in 0..4 {
+            for cost in [Quota::MAX_BURST + 1, 3_689_348_816 << 30, u64::MAX] {
+                let expected = if key == 3 { Ok(u64::MAX) } else { Err(()) };
+                assert_eq!(keyed.try_acquire(&key, cost).map(|grant| grant.remaining()).map_err(drop), expected);
+            }
+        }
+        keyed.try_acquire(&1, 1).unwrap();
+    }
+    keyed.try_acquire(&2, 3).unwrap();
+    assert_eq!(keyed.try_acquire(&2, 1), Err(Denied::Later { retry_after: Duration::MAX }));
+}
+
+/// Eviction of a drained key is a gift to the attacker; of the fullest it is the smallest gift there is.
+#[test]
+fn pitfall_11_a_flood_of_keys() {
+    for exact in [false, true] {
+        let build = |on_full| {
+            let time = ManualClock::new();
+            let keyed = builder(&time, quota(1, 100)).max_keys(64).on_full(on_full);
+            (time, if exact { keyed.exact() } else { keyed }.build())
+        };
+        let (_time, keyed) = build(OnFull::EvictFullest);
+        (0..8).for_each(|key| drop(keyed.try_acquire(&key, 100).unwrap()));
+        (100..10_100).for_each(|key| drop(keyed.try_acquire(&key, 1).unwrap()));
+        let drained = (0..8).filter(|key| keyed.try_acquire(key, 1).is_err()).count();
+        assert_eq!(drained, 8, "{exact}: those that spent most stay");
+        assert!(keyed.stats().evicted >= 9_000 && keyed.stats().keys <= keyed.stats().places);
+
+        let (time, keyed) = build(OnFull::DenyNew);
+        let admitted = (0..10_000).filter(|key| keyed.try_acquire(key, 1).is_ok()).count();
+        assert_eq!(admitted, keyed.stats().keys);
+        assert!(admitted >= 64 && admitted <= keyed.stats().places, "{admitted}");
+        assert_eq!(keyed.stats().denied_new as usize, 10_000 - admitted);
+        let denied = keyed.try_acquire(&20_000, 1).unwrap_err();
+        time.advance(denied.retry_after().unwrap());
+        keyed.try_acquire(&20_000, 1).unwrap();
+
+        let (_time, keyed) = build(OnFull::SharedOverflow);
+        let admitted = (0..10_000).filter(|key| keyed.try_acquire(key, 1).is_ok()).count();
+        let shared = admitted - keyed.stats().keys;
+        assert_eq!(shared, 100, "they share the cells of one");
+    }
+}
+
+/// The bound on memory: 33 bytes a key at most, whatever the key is, and nothing more as keys come.
+#[test]
+fn memory_is_bounded() {
+    let time = ManualClock::new();
+    let keys = 100_000;
+    let (keyed, allocations) = Allocations::measure(|| {
+        Keyed::<str>::builder(quota(1, 10)).max_keys(keys).clock(time.clock().clone()).build()
+    });
+    let bytes = keyed.stats().places * 16;
+    assert!(bytes <= 33 * keys, "{bytes}");
+    assert!(allocations.leaked_bytes as usize <= 33 * keys + 8_192, "{allocations:?}");
+    let names: Vec<_> = (0..keys).map(|key| format!("tenant-{key:012}")).collect();
+    let ((), allocations) = Allocations::measure(|| {
+        for name in &names {
+            keyed.try_acquire(name, 1).unwrap();
+        }
+    });
+    assert_eq!(allocations.count, 0, "{allocations:?}");
+    // So many find a place, but for a few in ten thousand.
+    assert!(keyed.stats().evicted <= keys as u64 / 1_000, "{:?}", keyed.stats());
+}
+
+#[test]
+fn waiting_is_first_come_first_served_for_each_key() {
+    for exact in [false, true] {
+        let time = ManualClock::new();
+        let keyed = builder(&time, quota(10, 4)).max_waiters(4);
+        let keyed = if exact { keyed.exact() } else { keyed }.build();
+        keyed.try_acquire(&1, 4).unwrap();
+        let mut large = Hand::new(keyed.acquire(&1, 3));
+        let mut small = Hand::new(keyed.acquire(&1, 1));
+        let mut late = Hand::new(keyed.acquire_by(&1, 1, Instant::from_nanos(499_999_999)));
+        assert!(large.poll().is_pending() && small.poll().is_pending());
+        assert_eq!(late.poll(), Poll::Ready(Err(Denied::WouldMissDeadline { needed: ms(500) })));
+        assert_eq!(keyed.try_acquire(&1, 1), Err(Denied::Later { retry_after: ms(500) }));
+        keyed.try_acquire(&2, 4).unwrap();
+        let mut others: Vec<_> = (0..3).map(|_| Hand::new(keyed.acquire(&2, 1))).collect();
+        assert!(others[0].poll().is_pending() && others[1].poll().is_pending());
+        assert_eq!(others[2].poll(), Poll::Ready(Err(Denied::QueueFull { waiting: 4 })), "for all keys");
+        time.advance(ms(100));
+        assert!(others[0].poll().is_ready() && large.poll().is_pending());
+        time.advance(ms(200));
+        assert!(large.poll().is_ready() && small.poll().is_pending());
+        time.advance(ms(100));
+        assert!(small.poll().is_ready());
+        drop(others);
+        assert_eq!((keyed.stats().waiting, time.timers()), (0, 0));
+    }
+}
+
+#[apply(runtime_test)]
+async fn those_who_wait_are_admitted(runtime: Runtime) {
+    let keyed = Keyed::<u64>::builder(quota(2_000, 3)).clock(runtime.clock().clone()).exact().build();
+    let start = runtime.clock().now();
+    for _ in 0..10 {
+        keyed.acquire(&1, 1).await.unwrap();
+        keyed.acquire(&2, 1).await.unwrap();
+    }
+    assert!(runtime.clock().now() - start >= Duration::from_micros(3_500));
+}
+
+#[apply(runtime_test)]
+async fn cancelled_at_every_poll(runtime: Runtime) {
+    let keyed = Keyed::<str>::builder(quota(5_000, 2)).clock(runtime.clock().clone()).build();
+    let exact = Keyed::<u64>::builder(quota(5_000, 2)).clock(runtime.clock().clone()).exact().build();
+    let make = || async {
+        keyed.acquire("anna", 2).await.unwrap();
+        acquire(keyed.limit_of("anna"), 2).await.unwrap().ignore();
+        exact.acquire(&1, 2).await.unwrap();
+        acquire(exact.limit_of(&1), 2).await.unwrap().ignore();
+    };
+    let check = async |_| {
+        keyed.acquire("anna", 2).await.unwrap();
+        assert_eq!(keyed.stats().waiting + exact.stats().waiting, 0);
+    };
+    cancel_at_every_poll(make, check).await;
+    cancel_at_every_wake(make, check).await;
+}
+
+#[apply(sim_test)]
+async fn times_are_exact(runtime: Runtime) {
+    let keyed = Keyed::<u64>::builder(quota(3, 1)).clock(runtime.clock().clone()).build();
+    let start = runtime.clock().now();
+    for number in 0..10_u64 {
+        keyed.acquire(&7, 1).await.unwrap();
+        assert_eq!((runtime.clock().now() - start).as_nanos() as u64, (number * 1_000_000_000).div_ceil(3));
+    }
+}
+
+/// Several threads, few places, many keys: nobody who has a place is admitted more than its quota.
+#[test]
+fn threads_do_not_charge_each_other() {
+    let time = ManualClock::new();
+    let keyed = builder(&time, Quota::new(Rate::ZERO, 50).unwrap()).max_keys(64).build();
+    let admitted: u64 = std::thread::scope(|scope| {
+        let work = || (0..4_000_u64).filter(|turn| keyed.try_acquire(&(turn % 40), 1).is_ok()).count() as u64;
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!((admitted, keyed.stats().evicted), (40 * 50, 0));
+}
