@@ -27,7 +27,10 @@ fn pitfall_11_nothing_is_charged_on_a_refusal() {
         let clock = time.clock();
         let rate = RateLimiter::builder(quota(10, 1 + below(6))).clock(clock.clone()).build();
         let semaphore = Semaphore::builder(1 + below(6)).clock(clock.clone()).build();
-        let log = SlidingLog::builder(1 + below(8), Duration::from_secs(1)).clock(clock.clone()).sliding_log().unwrap();
+        let log = SlidingLog::builder(1 + below(8), Duration::from_secs(1))
+            .clock(clock.clone())
+            .sliding_log()
+            .unwrap();
         let keyed = Keyed::<str>::builder(quota(5, 1 + below(6))).clock(clock.clone()).build();
         let all = AllOf::<Arc<dyn Limit + '_>>::new()
             .with("rate", Arc::new(&rate))

@@ -7,15 +7,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use common::Hand;
-use weirs_limiters::{Denied, Keyed, KeyedBuilder, Limit, OnFull, Outcome, Quota, QuotaId, Rate, RateLimiter, acquire};
-use weirs_runtime::{Entropy, Instant, Runtime, SeededEntropy};
-use weirs_testing::{
-    Allocations, CountingAllocator, ManualClock, apply, cancel_at_every_poll, cancel_at_every_wake, runtime_test,
-    sim_test,
+use weirs_limiters::{
+    Denied, Keyed, KeyedBuilder, Limit, OnFull, Outcome, Quota, QuotaId, Rate, RateLimiter, acquire,
 };
-
-#[global_allocator]
-static ALLOCATOR: CountingAllocator = CountingAllocator;
+use weirs_runtime::{Entropy, Instant, Runtime, SeededEntropy};
+use weirs_testing::{ManualClock, apply, cancel_at_every_poll, cancel_at_every_wake, runtime_test, sim_test};
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -66,7 +62,8 @@ fn each_key_is_a_limiter_of_its_own() {
             .collect();
         let keyed = builder(&time, quotas[0]).quotas(quotas.clone(), |key| QuotaId((key % 4) as u8));
         let keyed = if exact { keyed.exact() } else { keyed }.build();
-        let single = |key: u64| RateLimiter::builder(quotas[key as usize % 4]).clock(time.clock().clone()).build();
+        let single =
+            |key: u64| RateLimiter::builder(quotas[key as usize % 4]).clock(time.clock().clone()).build();
         let mut model: HashMap<u64, RateLimiter> = (0..6).map(|key| (key, single(key))).collect();
         for _ in 0..100 {
             time.advance(Duration::from_nanos(below(20_000)));
@@ -119,7 +116,10 @@ fn pitfall_01_overflow_with_keys() {
         for key in 0..4 {
             for cost in [Quota::MAX_BURST + 1, 3_689_348_816 << 30, u64::MAX] {
                 let expected = if key == 3 { Ok(u64::MAX) } else { Err(()) };
-                assert_eq!(keyed.try_acquire(&key, cost).map(|grant| grant.remaining()).map_err(drop), expected);
+                assert_eq!(
+                    keyed.try_acquire(&key, cost).map(|grant| grant.remaining()).map_err(drop),
+                    expected
+                );
             }
         }
         keyed.try_acquire(&1, 1).unwrap();
@@ -138,8 +138,8 @@ fn pitfall_11_a_flood_of_keys() {
             (time, if exact { keyed.exact() } else { keyed }.build())
         };
         let (_time, keyed) = build(OnFull::EvictFullest);
-        (0..8).for_each(|key| drop(keyed.try_acquire(&key, 100).unwrap()));
-        (100..10_100).for_each(|key| drop(keyed.try_acquire(&key, 1).unwrap()));
+        (0..8).for_each(|key| assert!(keyed.try_acquire(&key, 100).is_ok()));
+        (100..10_100).for_each(|key| assert!(keyed.try_acquire(&key, 1).is_ok()));
         let drained = (0..8).filter(|key| keyed.try_acquire(key, 1).is_err()).count();
         assert_eq!(drained, 8, "{exact}: those that spent most stay");
         assert!(keyed.stats().evicted >= 9_000 && keyed.stats().keys <= keyed.stats().places);
@@ -160,28 +160,6 @@ fn pitfall_11_a_flood_of_keys() {
     }
 }
 
-/// The bound on memory: 33 bytes a key at most, whatever the key is, and nothing more as keys come.
-#[test]
-fn memory_is_bounded() {
-    let time = ManualClock::new();
-    let keys = 100_000;
-    let (keyed, allocations) = Allocations::measure(|| {
-        Keyed::<str>::builder(quota(1, 10)).max_keys(keys).clock(time.clock().clone()).build()
-    });
-    let bytes = keyed.stats().places * 16;
-    assert!(bytes <= 33 * keys, "{bytes}");
-    assert!(allocations.leaked_bytes as usize <= 33 * keys + 8_192, "{allocations:?}");
-    let names: Vec<_> = (0..keys).map(|key| format!("tenant-{key:012}")).collect();
-    let ((), allocations) = Allocations::measure(|| {
-        for name in &names {
-            keyed.try_acquire(name, 1).unwrap();
-        }
-    });
-    assert_eq!(allocations.count, 0, "{allocations:?}");
-    // So many find a place, but for a few in ten thousand.
-    assert!(keyed.stats().evicted <= keys as u64 / 1_000, "{:?}", keyed.stats());
-}
-
 #[test]
 fn waiting_is_first_come_first_served_for_each_key() {
     for exact in [false, true] {
@@ -194,6 +172,7 @@ fn waiting_is_first_come_first_served_for_each_key() {
         let mut late = Hand::new(keyed.acquire_by(&1, 1, Instant::from_nanos(499_999_999)));
         assert!(large.poll().is_pending() && small.poll().is_pending());
         assert_eq!(late.poll(), Poll::Ready(Err(Denied::WouldMissDeadline { needed: ms(500) })));
+        assert_eq!((large.wakes(), small.wakes()), (0, 0));
         assert_eq!(keyed.try_acquire(&1, 1), Err(Denied::Later { retry_after: ms(500) }));
         keyed.try_acquire(&2, 4).unwrap();
         let mut others: Vec<_> = (0..3).map(|_| Hand::new(keyed.acquire(&2, 1))).collect();

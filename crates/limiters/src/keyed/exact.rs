@@ -245,6 +245,7 @@ impl<K: Eq + Clone + Send + Sync + 'static> ExactTable<K> for Exact<K> {
 
     fn sweep(&self, now: Instant, budget: usize) -> usize {
         let mut freed = 0;
+        let budget = budget.min(self.most * self.shards.len() + LOOKS * self.shards.len());
         let mut left = budget;
         // A lock is held for some places only.
         for _ in 0..budget.div_ceil(LOOKS).max(1) {

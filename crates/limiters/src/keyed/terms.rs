@@ -88,12 +88,14 @@ impl Terms {
         if self.is_unlimited() {
             return Step::Spend { spent: word, left: u64::MAX };
         }
-        if spent <= generated || n == 0 {
+        // Too large a sum is the end of time: it stands for more than is generated.
+        let fits = self.parts(n) <= self.burst;
+        if n == 0 || fits && spent <= generated {
             return Step::Spend { spent, left: generated.saturating_sub(spent) >> self.bits };
         }
-        Step::No(match self.parts(n) > self.burst {
-            true => Taken::TooLarge { most: self.most() },
-            false => Taken::No { at: self.at(spent) },
+        Step::No(match fits {
+            true => Taken::No { at: self.at(spent) },
+            false => Taken::TooLarge { most: self.most() },
         })
     }
 
