@@ -21,11 +21,12 @@ pub use refused::Refused;
 /// Several limiters as one: a request is admitted by all of them, or nothing is charged.
 ///
 /// They are asked in order. When one refuses, those before it take back exactly what they gave, as
-/// [`Outcome::Unused`], and the refusal [says](Refused) which one it was. Of several that refuse it is the one
-/// with the most to say: one that never admits it, else one that nobody knows the end of, else the longest wait.
+/// [`Outcome::Unused`], and the refusal [says](Refused) which one it was. Of several that refuse it is the
+/// one with the most to say: one that never admits it, else one that nobody knows the end of, else the
+/// longest wait.
 ///
-/// Limiters of several kinds go together as `&dyn Limit` or `Arc<dyn Limit>`; give the cheap ones first. It is a
-/// [`Limit`] itself: then each grant is to be released, as [`Held`](crate::Held) does.
+/// Limiters of several kinds go together as `&dyn Limit` or `Arc<dyn Limit>`; give the cheap ones first. It
+/// is a [`Limit`] itself: then each grant is to be released, as [`Held`](crate::Held) does.
 ///
 /// # Examples
 /// ```
@@ -106,8 +107,8 @@ impl<L: Limit> AllOf<L> {
         self.with_cost(name, limit, |cost| cost)
     }
 
-    /// One more, to which a request costs something else: always one, or a hundred times as much. The same cost
-    /// is to come out the same each time.
+    /// One more, to which a request costs something else: always one, or a hundred times as much. The same
+    /// cost is to come out the same each time.
     #[must_use = "it is consumed"]
     pub fn with_cost(mut self, name: impl Into<Cow<'static, str>>, limit: L, cost: fn(u64) -> u64) -> Self {
         self.parts.push(Part { name: name.into(), limit, cost });
@@ -140,9 +141,10 @@ impl<L: Limit> AllOf<L> {
     ///
     /// # Waiting
     /// It waits in the queue of the one that refused, with nothing of the others held meanwhile: so it never
-    /// holds what another waits for. When its turn comes there, all are asked anew; if another refuses then, it
-    /// gives its turn back and waits for that one. Among those who wait for the same one it is first come, first
-    /// served; whoever asks for all of many busy limiters may be overtaken by those who ask for fewer.
+    /// holds what another waits for. When its turn comes there, all are asked anew; if another refuses then,
+    /// it gives its turn back and waits for that one. Among those who wait for the same one it is first
+    /// come, first served; whoever asks for all of many busy limiters may be overtaken by those who ask for
+    /// fewer.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, nothing was charged.

@@ -30,11 +30,11 @@ pub use limit::KeyLimit;
 
 /// A limit for each key: each user, address or tenant has its own cells, in a table whose size is set once.
 ///
-/// The table has 32 bytes for each of its `max_keys`, whatever the keys are: a key is known by a hash of 64 bits
-/// with a secret in it. Two of a million keys have the same with a chance of one in thirty million, and would
-/// share their cells; where that is not acceptable there is [`exact`](KeyedBuilder::exact). Keys that have all
-/// their cells need no place: they are as good as new. What happens when all places are taken by others says
-/// [`OnFull`].
+/// The table has 32 bytes for each of its `max_keys`, whatever the keys are: a key is known by a hash of 64
+/// bits with a secret in it. Two of a million keys have the same with a chance of one in thirty million, and
+/// would share their cells; where that is not acceptable there is [`exact`](KeyedBuilder::exact). Keys that
+/// have all their cells need no place: they are as good as new. What happens when all places are taken by
+/// others says [`OnFull`].
 ///
 /// A request for a key that is known takes no lock. Nothing ever goes over the whole table at once.
 ///
@@ -80,8 +80,8 @@ pub enum OnFull {
     /// never refused for being new.
     #[default]
     EvictFullest,
-    /// The new key is refused until a place is free. Nobody gets a cell early; a flood of keys locks out those
-    /// who come new.
+    /// The new key is refused until a place is free. Nobody gets a cell early; a flood of keys locks out
+    /// those who come new.
     DenyNew,
     /// All such keys share the cells of one, for each quota. Nobody who has a place notices a flood.
     SharedOverflow,
@@ -172,10 +172,10 @@ impl<K: Hash + ?Sized + 'static> Keyed<K> {
     /// Takes `n` cells of this key, and waits for them.
     ///
     /// # Waiting
-    /// First come, first served among those who wait for this key, with one timer for them all. It holds for as
-    /// long as they wait: who comes with [`try_acquire`](Keyed::try_acquire) does not overtake them either. With
-    /// [`OnFull::SharedOverflow`] a key without a place takes of the shared cells as they come, and keys do not
-    /// queue behind each other there: between keys nothing is promised.
+    /// First come, first served among those who wait for this key, with one timer for them all. It holds for
+    /// as long as they wait: who comes with [`try_acquire`](Keyed::try_acquire) does not overtake them
+    /// either. With [`OnFull::SharedOverflow`] a key without a place takes of the shared cells as they come,
+    /// and keys do not queue behind each other there: between keys nothing is promised.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, nothing was taken, and the next has its turn.
@@ -229,8 +229,8 @@ impl<K: Hash + ?Sized + 'static> Keyed<K> {
 
     /// Looks at the next `budget` places and frees those whose keys have all their cells; gives how many.
     ///
-    /// It is not needed for the limits nor for the bound: places are used again anyway. It spares new keys the
-    /// choice of a place, and drops keys early in the exact mode.
+    /// It is not needed for the limits nor for the bound: places are used again anyway. It spares new keys
+    /// the choice of a place, and drops keys early in the exact mode.
     pub fn sweep(&self, budget: usize) -> usize {
         let now = self.shared.clock.now();
         match &*self.shared.table {

@@ -31,9 +31,10 @@ pub use error::WindowError;
 
 /// At most `limit` in each window of the calendar: the first minute, the second, the third.
 ///
-/// **In a stretch of time as long as a window, wherever it begins, up to `2 * limit` are admitted**: all of one
-/// window at its end, and all of the next at its beginning. It is what a quota "per day" or a bill means. Where
-/// something has to be kept from overload, take [`SegmentedWindow`] or a [`RateLimiter`](crate::RateLimiter).
+/// **In a stretch of time as long as a window, wherever it begins, up to `2 * limit` are admitted**: all of
+/// one window at its end, and all of the next at its beginning. It is what a quota "per day" or a bill
+/// means. Where something has to be kept from overload, take [`SegmentedWindow`] or a
+/// [`RateLimiter`](crate::RateLimiter).
 ///
 /// | | in any stretch as long as a window | state | an admission costs |
 /// |---|---|---|---|
@@ -59,12 +60,12 @@ pub struct FixedWindow {
     line: Line<Fixed>,
 }
 
-/// About `limit` in any window: what was admitted in the window before counts by the part of it that still lies
-/// within reach.
+/// About `limit` in any window: what was admitted in the window before counts by the part of it that still
+/// lies within reach.
 ///
-/// For traffic without sudden changes it is close to the truth. **An adversary gets up to `2 * limit`**: all at
-/// the end of one window, and then as many again as the weight of those fades. See [`FixedWindow`] for the
-/// others.
+/// For traffic without sudden changes it is close to the truth. **An adversary gets up to `2 * limit`**: all
+/// at the end of one window, and then as many again as the weight of those fades. See [`FixedWindow`] for
+/// the others.
 ///
 /// # Examples
 /// ```
@@ -81,10 +82,10 @@ pub struct SlidingCounter {
 
 /// At most `limit` in any window, wherever it begins, counted in segments.
 ///
-/// A window of `n` segments may touch `n + 1` of them, so that many are counted. **Never more than `limit` are
-/// admitted in any stretch of time as long as a window.** The price: who always asks gets `limit` in `n + 1`
-/// segments, so with ten of them at least ten elevenths of what would be possible. See [`FixedWindow`] for the
-/// others.
+/// A window of `n` segments may touch `n + 1` of them, so that many are counted. **Never more than `limit`
+/// are admitted in any stretch of time as long as a window.** The price: who always asks gets `limit` in `n
+/// + 1` segments, so with ten of them at least ten elevenths of what would be possible. See [`FixedWindow`]
+/// for the others.
 ///
 /// # Examples
 /// ```
@@ -99,12 +100,12 @@ pub struct SegmentedWindow {
     line: Line<Locked<Segments>>,
 }
 
-/// At most `limit` in any window, wherever it begins, and as many as that allows: each admission is remembered
-/// for as long as a window.
+/// At most `limit` in any window, wherever it begins, and as many as that allows: each admission is
+/// remembered for as long as a window.
 ///
 /// **Never more than `limit` are admitted in any stretch of time as long as a window**, and a refusal is one
-/// only if that would be broken. It remembers up to `limit` admissions with 16 bytes each; those at one instant
-/// are one. See [`FixedWindow`] for the others.
+/// only if that would be broken. It remembers up to `limit` admissions with 16 bytes each; those at one
+/// instant are one. See [`FixedWindow`] for the others.
 ///
 /// # Examples
 /// ```
@@ -139,8 +140,8 @@ macro_rules! windows {
             /// Takes `n` now, all or none, without overtaking those who wait.
             ///
             /// # Errors
-            /// [`Denied::Later`] says when it is worth asking again (while others wait: when at the earliest),
-            /// [`Denied::TooLarge`] that it never is, [`Denied::Closed`]. Nothing was taken.
+            /// [`Denied::Later`] says when it is worth asking again (while others wait: when at the
+            /// earliest), [`Denied::TooLarge`] that it never is, [`Denied::Closed`]. Nothing was taken.
             pub fn try_acquire(&self, n: u64) -> Result<Grant, Denied> {
                 self.try_acquire_at(self.line.clock().now(), n)
             }
@@ -173,15 +174,15 @@ macro_rules! windows {
             /// [`acquire`](Self::acquire), but until then.
             ///
             /// # Waiting
-            /// As `acquire`. Each of these waits has a timer: how requests of several sizes fall into windows
-            /// is not known before.
+            /// As `acquire`. Each of these waits has a timer: how requests of several sizes fall into
+            /// windows is not known before.
             ///
             /// # Cancel safety
             /// As `acquire`.
             ///
             /// # Errors
-            /// [`Denied::WouldMissDeadline`] as soon as it is known, [`Denied::DeadlinePassed`], and those of
-            /// `acquire`.
+            /// [`Denied::WouldMissDeadline`] as soon as it is known, [`Denied::DeadlinePassed`], and those
+            /// of `acquire`.
             ///
             /// # Panics
             /// With debug assertions, when `deadline` comes from another clock.
@@ -265,4 +266,9 @@ macro_rules! windows {
     )*};
 }
 
-windows!(FixedWindow: fixed, SlidingCounter: sliding_counter, SegmentedWindow: segmented, SlidingLog: sliding_log);
+windows! {
+    FixedWindow: fixed,
+    SlidingCounter: sliding_counter,
+    SegmentedWindow: segmented,
+    SlidingLog: sliding_log
+}

@@ -74,7 +74,8 @@ fn each_key_is_a_limiter_of_its_own() {
             assert_eq!(limit.peek_at(now, n).is_ok(), expected.is_ok(), "{seed}");
             match (keyed.try_acquire(&key, n), expected) {
                 (Err(Denied::Later { retry_after: one }), Err(Denied::Later { retry_after: other })) => {
-                    // The parts of a cell are others: after it was full, a part of a nanosecond's difference.
+                    // The parts of a cell are others: after it was full, a part of a nanosecond's
+                    // difference.
                     assert!(one.abs_diff(other) <= Duration::from_nanos(2), "{seed}: {one:?} {other:?}");
                     time.advance(one.max(other));
                     keyed.try_acquire(&key, n).unwrap();

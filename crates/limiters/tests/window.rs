@@ -26,7 +26,8 @@ fn builder(clock: &Clock) -> WindowBuilder {
 
 type Make = fn(WindowBuilder) -> Box<dyn Limit>;
 
-/// Each with the most that it may admit in any stretch as long as a window, and whether that much is reached.
+/// Each with the most that it may admit in any stretch as long as a window, and whether that much is
+/// reached.
 const ALL: [(&str, u64, Make); 4] = [
     ("fixed", 2 * LIMIT, |builder| Box::new(builder.fixed().unwrap())),
     ("sliding counter", 2 * LIMIT, |builder| Box::new(builder.sliding_counter().unwrap())),

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use super::{Name, Shared};
 use crate::{Denied, Grant, Waiting};
 
-/// The future of [`Keyed::acquire`](super::Keyed::acquire) and its sibling. Polled again after its end it asks
-/// anew.
+/// The future of [`Keyed::acquire`](super::Keyed::acquire) and its sibling. Polled again after its end it
+/// asks anew.
 #[must_use = "it does nothing unless it is awaited"]
 pub struct AcquireKey<'a, K: ?Sized> {
     shared: &'a Shared<K>,

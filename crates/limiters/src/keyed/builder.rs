@@ -69,8 +69,8 @@ impl<K: Hash + ?Sized + 'static> KeyedBuilder<K> {
 
     /// Several quotas, and the rule that says which a key has. They take the place of the one before.
     ///
-    /// The rule is asked at each request, so it is to be quick, and to say the same for a key each time: with
-    /// another quota a key begins anew.
+    /// The rule is asked at each request, so it is to be quick, and to say the same for a key each time:
+    /// with another quota a key begins anew.
     ///
     /// # Panics
     /// Without a quota, and with more than 256.
@@ -85,8 +85,8 @@ impl<K: Hash + ?Sized + 'static> KeyedBuilder<K> {
         self
     }
 
-    /// Keeps the keys and compares them, so that no two ever share their cells. It needs memory for the keys,
-    /// and a lock for each request, under which they are compared.
+    /// Keeps the keys and compares them, so that no two ever share their cells. It needs memory for the
+    /// keys, and a lock for each request, under which they are compared.
     pub fn exact(mut self) -> Self
     where
         K: Eq + Clone + Send + Sync,

@@ -161,7 +161,7 @@ impl<K: Eq> Shard<K> {
             let place = &self.places[at];
             if place.key.is_some() {
                 let full = terms[usize::from(place.name.quota)].full(place.spent);
-                if best.map_or(true, |(_, best)| best > full) {
+                if best.is_none_or(|(_, best)| best > full) {
                     best = Some((at as u32, full));
                 }
             }

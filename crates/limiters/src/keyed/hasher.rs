@@ -1,7 +1,8 @@
-//! [`KeyHasher`]: hashes of 64 bits with a secret in them, so that nobody can choose keys that meet in one place.
+//! [`KeyHasher`]: hashes of 64 bits with a secret in them, so that nobody can choose keys that meet in one
+//! place.
 //!
-//! It is SipHash with one round a word and three at the end, as the standard library's maps have it. The secret
-//! comes from the clock's source of chance, so the simulator replays what keys meet.
+//! It is SipHash with one round a word and three at the end, as the standard library's maps have it. The
+//! secret comes from the clock's source of chance, so the simulator replays what keys meet.
 
 use std::hash::{BuildHasher, Hasher};
 

@@ -1,14 +1,15 @@
 //! [`Table`]: places for keys, known by their hashes.
 //!
-//! A bucket of 64 bytes has four places; a key may stand in the two buckets of a pair, and if all their places
-//! are taken, in those of another pair. Each place has a name (a hash, and the number of the quota in its low
-//! bits) and a counter.
+//! A bucket of 64 bytes has four places; a key may stand in the two buckets of a pair, and if all their
+//! places are taken, in those of another pair. Each place has a name (a hash, and the number of the quota in
+//! its low bits) and a counter.
 //!
 //! 1. Names are written under the locks of the key's pairs, so no key has two places.
 //! 2. Whoever takes a place for another key writes `FROZEN` into the counter first, then the name, then the
 //!    counter.
 //! 3. Whoever charges a key without a lock reads name, counter, and name again, and exchanges the counter:
-//!    if it was frozen since, the exchange fails; if it was written anew before it was read, the name shows it.
+//!    if it was frozen since, the exchange fails; if it was written anew before it was read, the name shows
+//!    it.
 
 use std::sync::atomic::AtomicUsize;
 

@@ -1,8 +1,8 @@
 //! [`Terms`]: a quota for counters of one word, which last for all time.
 //!
-//! As in [`credit`](crate::credit), `burst + floor((now - base) * rate)` was generated and the word says how much
-//! is spent. Here the word has no room for a new beginning, so a cell has as many parts as keep them below one a
-//! nanosecond: then no word is full before the end of time.
+//! As in [`credit`](crate::credit), `burst + floor((now - base) * rate)` was generated and the word says how
+//! much is spent. Here the word has no room for a new beginning, so a cell has as many parts as keep them
+//! below one a nanosecond: then no word is full before the end of time.
 
 use weirs_runtime::Instant;
 

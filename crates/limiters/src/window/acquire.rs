@@ -44,7 +44,8 @@ impl fmt::Debug for AcquireWindow<'_> {
     }
 }
 
-/// Waits in a line whose source tells too early a time when several are ahead: so the deadline is watched too.
+/// Waits in a line whose source tells too early a time when several are ahead: so the deadline is watched
+/// too.
 pub(crate) fn poll<S: Source>(
     line: &Line<S>,
     waiting: &mut Waiting,

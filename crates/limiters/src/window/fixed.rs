@@ -1,8 +1,8 @@
 //! The fixed window in one word.
 //!
 //! `spent` counts all that was ever given out, and what was not used of windows that are over. In the window
-//! with the number `k` a request for `n` is admitted if `max(spent, k * limit) + n <= (k + 1) * limit`. There is
-//! no "window of the last request" which could wrap or be read apart from its count.
+//! with the number `k` a request for `n` is admitted if `max(spent, k * limit) + n <= (k + 1) * limit`.
+//! There is no "window of the last request" which could wrap or be read apart from its count.
 
 use weirs_runtime::Instant;
 
