@@ -84,8 +84,8 @@ pub struct SlidingCounter {
 ///
 /// A window of `n` segments may touch `n + 1` of them, so that many are counted. **Never more than `limit`
 /// are admitted in any stretch of time as long as a window.** The price: who always asks gets `limit`
-/// in `n + 1` segments, so with ten of them at least ten elevenths of what would be possible. See [`FixedWindow`]
-/// for the others.
+/// in `n + 1` segments, so with ten of them at least ten elevenths of what would be possible. See
+/// [`FixedWindow`] for the others.
 ///
 /// # Examples
 /// ```
