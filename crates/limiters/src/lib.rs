@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod compose;
+mod adaptive;
 mod credit;
 mod keyed;
 mod limit;
@@ -17,6 +18,10 @@ mod warm_up;
 mod window;
 
 pub use compose::{AcquireAll, AllOf, HeldAll, Refused, Tiers, all_of};
+pub use adaptive::{
+    AdaptiveLimiter, AdaptiveLimiterBuilder, AdaptiveStats, Aimd, CorrelatedVegas, Gradient2, InFlight,
+    LimitAlgorithm, Vegas, Window, Windows,
+};
 pub use credit::Keep;
 pub use keyed::{AcquireKey, KeyLimit, Keyed, KeyedBuilder, KeyedStats, OnFull, QuotaId};
 pub use limit::{Acquire, Denied, Grant, Held, Limit, Outcome, Waiting, acquire, try_acquire};
