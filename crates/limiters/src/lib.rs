@@ -12,6 +12,7 @@ mod rate;
 mod rate_limiter;
 mod semaphore;
 mod stream;
+mod shed;
 mod sync;
 mod waiters;
 mod warm_up;
@@ -38,4 +39,6 @@ pub use warm_up::WarmUp;
 pub use stream::{Admitted, LimitConcurrency, LimitStream, NotAdmitted, RateLimited};
 pub use window::{
     AcquireWindow, FixedWindow, SegmentedWindow, SlidingCounter, SlidingLog, WindowBuilder, WindowError,
+pub use shed::{
+    Class, CoDel, Priority, PriorityShedder, QueueDelay, Throttle, ThrottleBuilder, ThrottleStats, Usage,
 };

@@ -6,7 +6,7 @@ use super::{LimitAlgorithm, Window};
 /// The median of so many windows is looked at.
 const RECENT: usize = 5;
 /// So many windows are correlated, if there are [`ENOUGH`].
-const HISTORY: usize = 30;
+const HISTORY: usize = 20;
 const ENOUGH: usize = 10;
 /// So many times what is in flight is the most that the limit may be.
 const HEADROOM: f64 = 5.0;
@@ -107,57 +107,82 @@ impl CorrelatedVegas {
     }
 }
 
-/// What goes with what.
+/// What goes with what: by how many percent each changes when one percent more is in flight.
+#[derive(Default)]
 struct Seen {
     throughput: f64,
     latency: f64,
-    /// The deviation of the throughput, as a share of it.
-    spread: f64,
-    enough: bool,
+    /// How much of the change in latency goes with those in flight: between -1 and 1.
+    correlation: f64,
 }
 
 impl Seen {
     fn of(history: &Ring<Point, HISTORY>) -> Self {
         let points = history.as_slice();
-        let in_flight = |point: &Point| point.in_flight;
-        let throughput = |point: &Point| point.throughput;
-        let (mean, deviation) = mean_and_deviation(points, throughput);
+        if points.len() < ENOUGH {
+            return Self::default();
+        }
+        let in_flight = Series::of(points, |point| point.in_flight);
+        let throughput = Series::of(points, |point| point.throughput);
+        let latency = Series::of(points, |point| point.latency);
+        // Those in flight do not vary: it is not to be told.
+        if in_flight.deviation <= 0.01 * in_flight.mean {
+            return Self::default();
+        }
         Self {
-            throughput: correlation(points, in_flight, throughput),
-            latency: correlation(points, in_flight, |point| point.latency),
-            spread: if mean > 0.0 { deviation / mean } else { 0.0 },
-            enough: points.len() >= ENOUGH,
+            throughput: in_flight.elasticity(&throughput),
+            latency: in_flight.elasticity(&latency),
+            correlation: in_flight.correlation(&latency),
         }
     }
 
-    /// More in flight brings more latency, and nothing else.
+    /// More in flight bring more latency, and hardly anything else.
     fn queue_grows(&self) -> bool {
-        let flat = self.throughput < 0.3 || self.spread < 0.2;
-        self.enough && (self.throughput < 0.0 && self.latency > 0.0 || flat && self.latency > 0.5)
+        self.throughput < 0.2 && self.correlation > 0.5
     }
 
-    /// Fewer in flight bring less throughput, and no less latency.
+    /// Fewer in flight bring less throughput, and hardly less latency.
     fn server_is_slower(&self) -> bool {
-        self.enough && self.throughput > 0.7 && self.latency < 0.3
+        self.throughput > 0.5 && self.latency < 0.2
     }
 }
 
-fn mean_and_deviation(points: &[Point], of: impl Fn(&Point) -> f64) -> (f64, f64) {
-    let count = points.len() as f64;
-    let mean = points.iter().map(&of).sum::<f64>() / count;
-    let variance = points.iter().map(|point| (of(point) - mean).powi(2)).sum::<f64>() / count;
-    (mean, variance.sqrt())
+/// One quantity over the windows.
+struct Series {
+    values: [f64; HISTORY],
+    count: usize,
+    mean: f64,
+    deviation: f64,
 }
 
-/// Zero when one of them does not vary.
-fn correlation(points: &[Point], x: impl Fn(&Point) -> f64, y: impl Fn(&Point) -> f64) -> f64 {
-    let ((x_mean, x_deviation), (y_mean, y_deviation)) =
-        (mean_and_deviation(points, &x), mean_and_deviation(points, &y));
-    if x_deviation <= f64::EPSILON * x_mean || y_deviation <= f64::EPSILON * y_mean {
-        return 0.0;
+impl Series {
+    fn of(points: &[Point], value: impl Fn(&Point) -> f64) -> Self {
+        let (mut values, count) = ([0.0; HISTORY], points.len());
+        values.iter_mut().zip(points).for_each(|(to, point)| *to = value(point));
+        let mean = values[..count].iter().sum::<f64>() / count as f64;
+        let variance = values[..count].iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count as f64;
+        Self { values, count, mean, deviation: variance.sqrt() }
     }
-    let products = points.iter().map(|point| (x(point) - x_mean) * (y(point) - y_mean));
-    products.sum::<f64>() / points.len() as f64 / (x_deviation * y_deviation)
+
+    fn covariance(&self, other: &Self) -> f64 {
+        let products = self.values.iter().zip(&other.values).take(self.count);
+        products.map(|(x, y)| (x - self.mean) * (y - other.mean)).sum::<f64>() / self.count as f64
+    }
+
+    fn correlation(&self, other: &Self) -> f64 {
+        match other.deviation > 0.0 {
+            true => self.covariance(other) / (self.deviation * other.deviation),
+            false => 0.0,
+        }
+    }
+
+    /// The slope of the other over this, both as shares of their means.
+    fn elasticity(&self, other: &Self) -> f64 {
+        match other.mean > 0.0 {
+            true => self.covariance(other) / self.deviation.powi(2) * self.mean / other.mean,
+            false => 0.0,
+        }
+    }
 }
 
 fn median(values: &Ring<f64, RECENT>) -> f64 {

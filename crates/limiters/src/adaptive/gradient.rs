@@ -12,24 +12,44 @@ const FIRST: u32 = 10;
 ///
 /// As it was published it creeps: under a steady overload the long mean follows the latency, and the limit
 /// follows the mean, without end. So here the limit grows only while the latency is not above the mean's
-/// bound, and the mean does not rise while the limit is full: what is measured then is our own queue.
-/// [`as_published`](Self::as_published) has neither.
+/// bound, and the mean does not rise while the limit is full: what is measured then is our own queue. But when
+/// half the limit does not make the latency better, it is no queue, and the mean begins anew.
+/// [`as_published`](Self::as_published) has none of this.
 #[derive(Clone, Debug)]
 pub struct Gradient2 {
     long: f64,
     windows: u32,
     gated: bool,
+    /// The limit and the latency when the limit began to shrink.
+    shrinks: Option<(f64, f64)>,
 }
 
 impl Gradient2 {
     /// It begins with nothing known.
     pub fn new() -> Self {
-        Self { long: 0.0, windows: 0, gated: true }
+        Self { long: 0.0, windows: 0, gated: true, shrinks: None }
     }
 
     /// Without the gate: it creeps. To compare with.
     pub fn as_published() -> Self {
         Self { gated: false, ..Self::new() }
+    }
+}
+
+impl Gradient2 {
+    /// Whether shrinking helps.
+    fn watch(&mut self, limit: f64, short: f64, gradient: f64) {
+        match self.shrinks {
+            _ if gradient == 1.0 => self.shrinks = None,
+            Some((from, latency)) if limit <= from / 2.0 => {
+                if short > 0.75 * latency {
+                    self.long = short;
+                }
+                self.shrinks = Some((limit, short));
+            }
+            Some(_) => {}
+            None => self.shrinks = Some((limit, short)),
+        }
     }
 }
 
@@ -59,6 +79,9 @@ impl LimitAlgorithm for Gradient2 {
             return limit;
         }
         let gradient = (1.5 * self.long / short).clamp(0.5, 1.0);
+        if self.gated {
+            self.watch(limit, short, gradient);
+        }
         let growth = if self.gated && gradient < 1.0 { 0.0 } else { 4.0 };
         0.8 * limit + 0.2 * (limit * gradient + growth)
     }

@@ -55,6 +55,16 @@ pub enum Denied {
         /// What is at this level or above is turned away.
         threshold: u16,
     },
+    /// Turned away by chance, because the other side refuses too much.
+    Throttled {
+        /// How many of a hundred are turned away now.
+        percent: u8,
+    },
+    /// It stood too long in a queue that does not get shorter.
+    Stale {
+        /// For how long.
+        waited: Duration,
+    },
     /// The limiter was closed.
     Closed,
 }
@@ -97,6 +107,8 @@ impl fmt::Display for Denied {
             Self::Shed { level, threshold } => {
                 write!(f, "turned away: level {level} is at or above {threshold}")
             }
+            Self::Throttled { percent } => write!(f, "turned away by chance, as {percent} of a hundred are"),
+            Self::Stale { waited } => write!(f, "it stood {waited:?} in a queue that does not get shorter"),
             Self::Closed => f.write_str("the limiter is closed"),
         }
     }

@@ -1,0 +1,13 @@
+//! Who is turned away when not all can be served.
+
+mod codel;
+mod priority;
+mod shedder;
+mod throttle;
+mod usage;
+
+pub use codel::{CoDel, QueueDelay};
+pub use priority::{Class, Priority};
+pub use shedder::PriorityShedder;
+pub use throttle::{Throttle, ThrottleBuilder, ThrottleStats};
+pub use usage::Usage;
