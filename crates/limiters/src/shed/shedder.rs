@@ -96,7 +96,8 @@ impl PriorityShedder {
     /// A rate from a queue's length: none up to `from`, all at `full`, evenly in between.
     pub fn fullness(waiting: u64, from: u64, full: u64) -> f64 {
         match waiting {
-            _ if waiting >= full.max(1) => 1.0,
+            0 => 0.0,
+            _ if waiting >= full => 1.0,
             _ if waiting <= from => 0.0,
             _ => (waiting - from) as f64 / (full - from) as f64,
         }

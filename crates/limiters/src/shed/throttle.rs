@@ -14,12 +14,13 @@ const SLICES: usize = 16;
 
 /// Turns requests away at the client when the server refuses too many, so that refusing does not keep it busy.
 ///
-/// Over a sliding window it counts requests and those that were done. As long as enough are done, everybody
-/// goes. Below that it turns away a share, by chance, of
+/// Over a sliding window it counts requests that ended and those that were done. As long as enough are done,
+/// everybody goes. Below that it turns away a share, by chance, of
 /// `(requests - done / healthy) / (requests + 1)`, but never more than the largest share, so it notices when
 /// the server is well again.
 ///
-/// It is a [`Limit`] that never waits: whoever asks goes at once or is turned away at once.
+/// It is a [`Limit`] that never waits: whoever asks goes at once or is turned away at once. Unlike others it
+/// counts those whom it turned away.
 ///
 /// # Examples
 /// ```
@@ -60,7 +61,7 @@ struct Slices {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ThrottleStats {
-    /// The requests in the window, those turned away here among them.
+    /// The requests that ended within the window, those turned away here among them.
     pub requests: u64,
     /// How many of them were done.
     pub done: u64,
@@ -196,9 +197,12 @@ impl Slices {
         &mut self.slices[(slice % SLICES as u64) as usize]
     }
 
-    /// Whether this slice is still in the window.
-    fn holds(&self, slice: u64) -> bool {
-        slice <= self.newest && self.newest - slice < SLICES as u64
+    /// One request ended now.
+    fn count(&mut self, done: u64) {
+        for counts in [&mut self.slices[(self.newest % SLICES as u64) as usize], &mut self.sum] {
+            counts.requests += 1;
+            counts.done += done;
+        }
     }
 }
 
@@ -215,14 +219,13 @@ impl Limit for Throttle {
         let mut state = lock(&self.state);
         let state = state.at(self.slice(now));
         let rejection = self.rejection(state.sum);
-        // Whoever is turned away counts as well: this is how the share stays up while the server is bad.
-        let newest = state.newest;
-        state.slot(newest).requests += 1;
-        state.sum.requests += 1;
-        match chance < rejection {
-            true => Err(Denied::Throttled { percent: (rejection * 100.0).round() as u8 }),
-            false => Ok(Grant::new(cost, u64::MAX).with_note(newest)),
+        if chance >= rejection {
+            // It counts when it ends: those on their way are no sign of a bad server.
+            return Ok(Grant::new(cost, u64::MAX));
         }
+        // Whoever is turned away counts as well: so the share stays up while the server is bad.
+        state.count(0);
+        Err(Denied::Throttled { percent: (rejection * 100.0).round() as u8 })
     }
 
     fn peek_at(&self, now: Instant, _: u64) -> Result<u64, Denied> {
@@ -240,26 +243,14 @@ impl Limit for Throttle {
     fn cancel(&self, _: &mut Waiting) {}
 
     fn release(&self, grant: Grant, outcome: Outcome) {
-        if grant.cost() == 0 || outcome == Outcome::Overload {
-            return;
-        }
-        let now = self.slice(self.clock.now());
-        let mut state = lock(&self.state);
-        let state = state.at(now);
-        // In the slice of its request: the two leave the window together.
-        let slice = grant.note();
-        if !state.holds(slice) {
-            return;
-        }
-        match outcome {
-            Outcome::Success => {
-                state.slot(slice).done += 1;
-                state.sum.done += 1;
-            }
-            _ => {
-                state.slot(slice).requests -= 1;
-                state.sum.requests -= 1;
-            }
+        let done = match outcome {
+            Outcome::Success => 1,
+            Outcome::Overload => 0,
+            Outcome::Ignore | Outcome::Unused => return,
+        };
+        if grant.cost() > 0 {
+            let now = self.slice(self.clock.now());
+            lock(&self.state).at(now).count(done);
         }
     }
 }
