@@ -49,6 +49,20 @@ cut short by the deadline
         );
     }
     assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_gather"))), table);
+fn the_connection_pool_leaks_nothing() {
+    let told = output(Command::new(env!("CARGO_BIN_EXE_connection_pool")));
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "out: 1 and 2",
+            "a third caller: the deadline passed while waiting",
+            "after one who went away: 0 wait",
+            "2 broke, so out: 1 and 3",
+            "idle for a while, closed: 2",
+            "back in the pool: 2 of 2",
+        ]
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod compose;
 mod adaptive;
 mod credit;
 mod keyed;
+pub mod guide;
 mod limit;
 mod line;
 mod rate;
