@@ -22,7 +22,7 @@ const STALE: u32 = 10;
 /// use weirs_limiters::{Aimd, LimitAlgorithm, Outcome, Windows};
 /// use weirs_runtime::Instant;
 ///
-/// let at = |millis| Instant::from_nanos(millis * 1_000_000);
+/// let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
 /// let mut windows = Windows::new(Duration::from_secs(1), 3);
 /// windows.record(at(10), Outcome::Success, Duration::from_millis(5), 7);
 /// windows.record(at(600), Outcome::Overload, Duration::from_millis(1), 9);
