@@ -29,11 +29,11 @@ pub use windows::Windows;
 ///
 /// Every admitted request is told how it ended: it was done ([`success`](Held::success)), it was refused or
 /// too slow for its caller ([`overload`](Held::overload)), or it says nothing ([`ignore`](Held::ignore), and
-/// so does dropping it). Once a window the algorithm looks at the latencies of those that were done, and says
-/// the limit for the next one.
+/// so does dropping it). Once a window the algorithm looks at the latencies of those that were done, and
+/// says the limit for the next one.
 ///
-/// Who is turned away comes back later or goes elsewhere: use [`try_acquire`](Self::try_acquire) in a server.
-/// Who waits, waits in order, in a bounded queue; the wait is not part of the latency.
+/// Who is turned away comes back later or goes elsewhere: use [`try_acquire`](Self::try_acquire) in a
+/// server. Who waits, waits in order, in a bounded queue; the wait is not part of the latency.
 ///
 /// A limit that is not used does not grow. A limit that became smaller is reached as requests end.
 ///
@@ -53,8 +53,8 @@ pub use windows::Windows;
 /// assert_eq!((limiter.stats().in_flight, limiter.stats().successes), (0, 1));
 /// ```
 ///
-/// The algorithms need no clock and no limiter. Here a server has room for 10 at once and takes 20 ms; what is
-/// more waits in its queue. The limit ends near the room:
+/// The algorithms need no clock and no limiter. Here a server has room for 10 at once and takes 20 ms; what
+/// is more waits in its queue. The limit ends near the room:
 /// ```
 /// use std::time::Duration;
 /// use weirs_limiters::{CorrelatedVegas, LimitAlgorithm, Window};

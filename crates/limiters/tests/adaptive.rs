@@ -108,6 +108,35 @@ fn a_limit_that_is_not_used_does_not_grow() {
     check(CorrelatedVegas::new);
 }
 
+/// A quiet time does not leave a limit that lets the next flood in.
+#[test]
+fn the_default_stays_within_reach_of_what_is_in_flight() {
+    let clock = ManualClock::new();
+    let limiter = quick(&clock).initial_limit(500).build();
+    for _ in 0..1_000 {
+        let requests: Vec<_> = (0..4).map(|_| limiter.try_acquire().unwrap()).collect();
+        clock.advance(TICK);
+        requests.into_iter().for_each(InFlight::success);
+    }
+    assert_eq!(limiter.limit(), 20);
+}
+
+/// A handful of refusals among many is no overload of the default; more is, whatever the latency.
+#[test]
+fn the_default_shrinks_when_the_other_side_refuses() {
+    for (every, smaller) in [(50, false), (10, true)] {
+        let clock = ManualClock::new();
+        let limiter = quick(&clock).window(TICK, 100).initial_limit(20).build();
+        let _others: Vec<_> = (0..9).map(|_| limiter.try_acquire().unwrap()).collect();
+        for turn in 0..2_000 {
+            let Ok(request) = limiter.try_acquire() else { break };
+            clock.advance(TICK / 10);
+            if turn % every == 0 { request.overload() } else { request.success() }
+        }
+        assert_eq!(limiter.limit() < 10, smaller, "{limiter:?}");
+    }
+}
+
 #[test]
 fn a_new_limit_lets_those_go_who_wait() {
     let clock = ManualClock::new();

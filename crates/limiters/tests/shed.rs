@@ -40,7 +40,8 @@ fn levels_are_in_order() {
     assert_eq!(Priority::default(), Class::Normal.into());
 }
 
-/// For any mix of levels and any rate: so many are turned away, and never one while a less important one goes.
+/// For any mix of levels and any rate: so many are turned away, and never one while a less important one
+/// goes.
 #[test]
 fn the_rate_is_met_from_the_least_important_on() {
     for seed in 0..60 {

@@ -1,8 +1,8 @@
 //! How do I build a connection pool from a semaphore?
 //!
-//! The semaphore says how many connections there are and who is next; the pool only keeps those that are idle.
-//! A caller comes with a deadline; a connection that does not answer is replaced; those that nobody used for a
-//! while are closed; and a caller who gives up leaves nothing behind.
+//! The semaphore says how many connections there are and who is next; the pool only keeps those that are
+//! idle. A caller comes with a deadline; a connection that does not answer is replaced; those that nobody
+//! used for a while are closed; and a caller who gives up leaves nothing behind.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::ops::{Deref, DerefMut};
@@ -19,22 +19,21 @@ fn main() -> Result<(), Denied> {
     let clock = Clock::default();
     let pool = Pool::new(2, clock.clone());
     block_on(async {
-        let soon = || clock.now() + MOMENT;
-        let (one, mut two) = (pool.checkout(soon()).await?, pool.checkout(soon()).await?);
+        let (soon, later) = (|| clock.now() + MOMENT, clock.now() + Duration::from_secs(3600));
+        let (one, mut two) = (pool.checkout(later).await?, pool.checkout(later).await?);
         println!("out: {} and {}", one.number, two.number);
 
         let denied = pool.checkout(soon()).await.map(|_| ()).unwrap_err();
         println!("a third caller: {denied}");
 
         // A caller who loses patience before the deadline, at no particular point.
-        let patient = pool.checkout(clock.now() + Duration::from_secs(3600));
-        let _ = clock.timeout(MOMENT, patient).await;
+        let _ = clock.timeout(MOMENT, pool.checkout(later)).await;
         println!("after one who went away: {} wait", pool.permits.stats().waiting);
 
         two.broken = true;
         drop(one);
         drop(two);
-        let (one, two) = (pool.checkout(soon()).await?, pool.checkout(soon()).await?);
+        let (one, two) = (pool.checkout(later).await?, pool.checkout(later).await?);
         println!("2 broke, so out: {} and {}", one.number, two.number);
 
         drop((one, two));
@@ -72,11 +71,11 @@ impl Pool {
     async fn connection(&self) -> Connection {
         loop {
             // The lock is not held while the connection is asked.
-            let idle = self.idle().pop();
-            match idle {
-                Some((_, mut connection)) if connection.answers().await => return connection,
-                Some(_broken) => {}
-                None => return Connection::open(1 + self.opened.fetch_add(1, Ordering::Relaxed)).await,
+            let Some((_, mut connection)) = self.idle().pop() else {
+                return Connection::open(1 + self.opened.fetch_add(1, Ordering::Relaxed)).await;
+            };
+            if connection.answers().await {
+                return connection;
             }
         }
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{LimitAlgorithm, Window};
 
-/// Adds one in a window that went well and used the limit; takes a tenth away in one with an overload, or with
-/// a mean latency above the bound.
+/// Adds one in a window that went well and used the limit; takes a tenth away in one with an overload, or
+/// with a mean latency above the bound.
 ///
 /// Use it where the server says itself when it is overloaded, or a latency is known that is too much. It
 /// needs windows that are short against the time in which the load changes.

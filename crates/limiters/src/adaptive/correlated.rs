@@ -15,13 +15,13 @@ const TOO_MANY: f64 = 0.05;
 
 /// Vegas that looks twice.
 ///
-/// - It measures the ninetieth percentile, takes the median of five windows, and compares that with a baseline
-///   which is a moving average.
-/// - The baseline falls quickly. While the limit is full it does not rise with the latency, because that may be
-///   our own queue; unless those in flight and the throughput rise and fall together and the latency does not:
-///   then the server itself is slower than it was. So a long incident does not become the new normal.
-/// - When the limit is full, and the latency follows those in flight while the throughput does not, the limit is
-///   too large, whatever the baseline says.
+/// - It measures the ninetieth percentile, takes the median of five windows, and compares that with a
+///   baseline which is a moving average.
+/// - The baseline falls quickly. While the limit is full it does not rise with the latency, because that may
+///   be our own queue; unless those in flight and the throughput rise and fall together and the latency does
+///   not: then the server itself is slower than it was. So a long incident does not become the new normal.
+/// - When the limit is full, and the latency follows those in flight while the throughput does not, the
+///   limit is too large, whatever the baseline says.
 /// - The limit is at most five times what is in flight, so a quiet time does not leave a limit that lets the
 ///   next flood in.
 ///

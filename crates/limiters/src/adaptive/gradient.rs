@@ -12,8 +12,8 @@ const FIRST: u32 = 10;
 ///
 /// As it was published it creeps: under a steady overload the long mean follows the latency, and the limit
 /// follows the mean, without end. So here the limit grows only while the latency is not above the mean's
-/// bound, and the mean does not rise while the limit is full: what is measured then is our own queue. But when
-/// half the limit does not make the latency better, it is no queue, and the mean begins anew.
+/// bound, and the mean does not rise while the limit is full: what is measured then is our own queue. But
+/// when half the limit does not make the latency better, it is no queue, and the mean begins anew.
 /// [`as_published`](Self::as_published) has none of this.
 #[derive(Clone, Debug)]
 pub struct Gradient2 {

@@ -6,8 +6,8 @@ use super::{LimitAlgorithm, Window};
 /// Reckons from the smallest mean latency it knows how many of those in flight stand in the server's queue,
 /// and keeps that between three and six.
 ///
-/// The smallest latency is looked for anew after thirty windows for each one of the limit, at odd times. It is
-/// known to be too careful at low load, where the least of many means is lower than the usual one: see
+/// The smallest latency is looked for anew after thirty windows for each one of the limit, at odd times. It
+/// is known to be too careful at low load, where the least of many means is lower than the usual one: see
 /// [`CorrelatedVegas`](super::CorrelatedVegas).
 #[derive(Clone, Debug, Default)]
 pub struct Vegas {

@@ -105,7 +105,8 @@ impl CoDel {
     }
 
     fn pause(&self) -> Duration {
-        self.interval.div_f64(f64::from(self.count.max(1)).sqrt())
+        let pause = self.interval.as_secs_f64() / f64::from(self.count.max(1)).sqrt();
+        Duration::try_from_secs_f64(pause).unwrap_or(self.interval)
     }
 }
 

@@ -12,7 +12,8 @@ use crate::{Denied, Grant, Held, Limit, Outcome, Waiting};
 /// A window is so many slices, so what is old leaves bit by bit.
 const SLICES: usize = 16;
 
-/// Turns requests away at the client when the server refuses too many, so that refusing does not keep it busy.
+/// Turns requests away at the client when the server refuses too many, so that refusing does not keep it
+/// busy.
 ///
 /// Over a sliding window it counts requests that ended and those that were done. As long as enough are done,
 /// everybody goes. Below that it turns away a share, by chance, of
@@ -80,8 +81,8 @@ pub struct ThrottleBuilder {
 }
 
 impl Throttle {
-    /// A window of two minutes; nobody is turned away while half of the requests are done, and nine of ten at
-    /// most.
+    /// A window of two minutes; nobody is turned away while half of the requests are done, and nine of ten
+    /// at most.
     pub fn new() -> Self {
         Self::builder().build()
     }
