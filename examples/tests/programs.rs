@@ -49,6 +49,9 @@ cut short by the deadline
         );
     }
     assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_gather"))), table);
+}
+
+#[test]
 fn the_connection_pool_leaks_nothing() {
     let told = output(Command::new(env!("CARGO_BIN_EXE_connection_pool")));
     let lines: Vec<_> = told.lines().collect();

@@ -2,28 +2,28 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
-mod compose;
 mod adaptive;
+mod compose;
 mod credit;
-mod keyed;
 pub mod guide;
+mod keyed;
 mod limit;
 mod line;
 mod rate;
 mod rate_limiter;
 mod semaphore;
-mod stream;
 mod shed;
+mod stream;
 mod sync;
 mod waiters;
 mod warm_up;
 mod window;
 
-pub use compose::{AcquireAll, AllOf, HeldAll, Refused, Tiers, all_of};
 pub use adaptive::{
     AdaptiveLimiter, AdaptiveLimiterBuilder, AdaptiveStats, Aimd, CorrelatedVegas, Gradient2, InFlight,
     LimitAlgorithm, Vegas, Window, Windows,
 };
+pub use compose::{AcquireAll, AllOf, HeldAll, Refused, Tiers, all_of};
 pub use credit::Keep;
 pub use keyed::{AcquireKey, KeyLimit, Keyed, KeyedBuilder, KeyedStats, OnFull, QuotaId};
 pub use limit::{Acquire, Denied, Grant, Held, Limit, Outcome, Waiting, acquire, try_acquire};
@@ -36,10 +36,11 @@ pub use semaphore::{
     AcquirePermit, AcquirePermitBy, AcquirePermitOwned, Mode, OwnedPermit, Permit, Semaphore,
     SemaphoreBuilder, SemaphoreStats,
 };
-pub use warm_up::WarmUp;
-pub use stream::{Admitted, LimitConcurrency, LimitStream, NotAdmitted, RateLimited};
-pub use window::{
-    AcquireWindow, FixedWindow, SegmentedWindow, SlidingCounter, SlidingLog, WindowBuilder, WindowError,
 pub use shed::{
     Class, CoDel, Priority, PriorityShedder, QueueDelay, Throttle, ThrottleBuilder, ThrottleStats, Usage,
+};
+pub use stream::{Admitted, LimitConcurrency, LimitStream, NotAdmitted, RateLimited};
+pub use warm_up::WarmUp;
+pub use window::{
+    AcquireWindow, FixedWindow, SegmentedWindow, SlidingCounter, SlidingLog, WindowBuilder, WindowError,
 };

@@ -1,4 +1,5 @@
 //! [`Line`]: first-in-first-out waiting for a source of cells, with one timer at the head.
+// tidy: allow(size): one queue and its five rules; apart they would be harder to hold in mind.
 //!
 //! 1. `ahead` counts the cells that the queue asks for. While it is not zero, nobody takes cells but through
 //!    the queue. It is written under the lock.
