@@ -50,7 +50,6 @@ pub use error::WindowError;
 /// use weirs_limiters::FixedWindow;
 ///
 /// let hour = Duration::from_secs(3_600);
-/// # #[allow(clippy::disallowed_methods)]
 /// // Windows begin with the hours of the wall clock.
 /// let hourly = FixedWindow::builder(1_000, hour).calendar(SystemTime::now()).fixed().unwrap();
 /// let grant = hourly.try_acquire(1).unwrap();

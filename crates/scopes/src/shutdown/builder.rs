@@ -114,15 +114,18 @@ impl ShutdownBuilder {
     /// on, and no longer than [`Shutdown::run`] runs: after that they do by default what they did before.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use weirs_runtime::{Runtime, block_on};
     /// use weirs_scopes::{Shutdown, Signals};
     ///
-    /// # fn example(runtime: Runtime) -> Result<(), Box<dyn std::error::Error>> {
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let runtime = Runtime::new(futures::executor::ThreadPool::new()?);
     /// let shutdown = Shutdown::builder().signals(Signals::interrupt_and_terminate()?).build(&runtime)?;
+    /// # shutdown.trigger("in place of a signal");
     /// let report = block_on(shutdown.run(shutdown.intake().cancelled()));
     /// eprintln!("{report}");
-    /// std::process::exit(report.exit_code().into());
+    /// assert_eq!(report.exit_code(), 0);
+    /// # Ok(())
     /// # }
     /// ```
     #[cfg(all(unix, feature = "signals"))]
