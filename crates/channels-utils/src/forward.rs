@@ -12,8 +12,8 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use crate::waiters::Ticket;
 use crate::{SendError, Sender, Sent};
+use weirs_runtime::waiting::Ticket;
 
 /// Sends what a stream gives, until it ends; gives how many were sent.
 ///

@@ -16,14 +16,12 @@ mod or_done;
 pub mod priority;
 mod receive;
 pub mod rendezvous;
-mod served;
 mod sinks;
 mod slow;
 mod sources;
 mod sync;
 mod tee;
 mod time;
-mod waiters;
 pub mod watch;
 
 pub use bridge::{Bridge, BridgeUnordered};

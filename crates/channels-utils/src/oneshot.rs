@@ -25,9 +25,9 @@ use std::task::{Context, Poll, Waker};
 pub use request::{Call, CallError, Request, Response, request};
 
 use crate::Closed;
-use crate::served::{Serve, Served};
 use crate::sync::Arc;
-use crate::waiters::{Look, Turn, Wakes, let_go};
+use weirs_runtime::waiting::{Look, Turn, Wakes, let_go};
+use weirs_runtime::waiting::{Serve, Served};
 
 /// A place for one value.
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {

@@ -34,9 +34,9 @@ use std::num::NonZeroUsize;
 pub use receiver::{Receiver, Recv};
 pub use sender::{Send, Sender};
 
-use crate::served::Served;
 use crate::sync::Arc;
 use state::State;
+use weirs_runtime::waiting::Served;
 
 /// How often a level is passed over if nothing else is said.
 const AGING: NonZeroUsize = NonZeroUsize::new(64).unwrap();

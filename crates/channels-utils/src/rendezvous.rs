@@ -28,10 +28,10 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
-use crate::served::{Serve, Served};
 use crate::sync::Arc;
-use crate::waiters::{Look, Ticket, Turn, Waiters, Wakes, let_go};
 use crate::{Closed, TryRecvError};
+use weirs_runtime::waiting::{Look, Ticket, Turn, Waiters, Wakes, let_go};
+use weirs_runtime::waiting::{Serve, Served};
 
 /// A channel without room.
 #[must_use]
@@ -100,7 +100,7 @@ impl<T> State<T> {
 
     /// Takes the first offer; the sender's waker is to be woken outside the lock.
     fn take_first(&mut self, look: &mut Option<std::task::Waker>) -> Option<T> {
-        let place = self.offers.first_place()?;
+        let place = self.offers.first()?.place();
         let item = self.items[place].take();
         *look = self.offers.call_first();
         self.sent += 1;
@@ -118,7 +118,7 @@ impl<T> State<T> {
 
     fn may_take(&self, ticket: Option<&Ticket>) -> bool {
         match ticket {
-            Some(ticket) => self.receivers_waiting.is_called(ticket) && !self.offers.is_empty(),
+            Some(ticket) => self.receivers_waiting.is_called(*ticket) && !self.offers.is_empty(),
             None => self.receivers_waiting.is_empty() && self.offers.len() > self.called,
         }
     }
@@ -214,7 +214,7 @@ impl<T> Receiver<T> {
             }
             state.take_first(&mut sender).ok_or(TryRecvError::Empty)
         });
-        sender.into_iter().for_each(crate::waiters::wake);
+        sender.into_iter().for_each(weirs_runtime::waiting::wake);
         taken
     }
 
@@ -245,7 +245,7 @@ impl<T> Receiver<T> {
                 look.drop_later(state.leave(ticket));
                 return Turn::Ready(state.take_first(&mut sender));
             }
-            let called = ticket.as_ref().is_some_and(|ticket| state.receivers_waiting.is_called(ticket));
+            let called = ticket.as_ref().is_some_and(|ticket| state.receivers_waiting.is_called(*ticket));
             if called {
                 let turn = look.wait_first(&mut state.receivers_waiting, 1, ticket);
                 if matches!(turn, Turn::Waits) {
@@ -255,7 +255,7 @@ impl<T> Receiver<T> {
             }
             look.wait(&mut state.receivers_waiting, 1, ticket)
         });
-        sender.into_iter().for_each(crate::waiters::wake);
+        sender.into_iter().for_each(weirs_runtime::waiting::wake);
         taken
     }
 

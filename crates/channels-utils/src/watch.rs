@@ -35,9 +35,9 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use crate::Closed;
-use crate::served::{Serve, Served};
 use crate::sync::Arc;
-use crate::waiters::{Look, Ticket, Turn, Waiters, Wakes, let_go};
+use weirs_runtime::waiting::{Look, Ticket, Turn, Waiters, Wakes, let_go};
+use weirs_runtime::waiting::{Serve, Served};
 
 /// A value to watch.
 #[must_use]
@@ -80,7 +80,7 @@ struct State<T> {
 
 impl<T> State<T> {
     fn is_news(&self) -> bool {
-        self.waiting.first_amount().is_some_and(|seen| seen != self.version as usize || self.senders == 0)
+        self.waiting.first_item().is_some_and(|seen| seen != self.version as usize || self.senders == 0)
     }
 
     fn replace(&mut self, value: Value<T>) -> Value<T> {
@@ -361,7 +361,7 @@ impl<T> Future for WaitClosed<'_, T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { sender, ticket } = &mut *self;
         sender.0.poll(cx, |state: &mut State<T>, look: &mut Look<'_, '_>| {
-            let called = ticket.as_ref().is_some_and(|ticket| state.end.is_called(ticket));
+            let called = ticket.as_ref().is_some_and(|ticket| state.end.is_called(*ticket));
             if called || state.receivers == 0 {
                 look.leave(&mut state.end, ticket);
                 return Turn::Ready(());

@@ -14,6 +14,8 @@ mod sleep;
 mod sync;
 mod task;
 mod timeout;
+#[doc(hidden)]
+pub mod waiting;
 mod watch;
 mod watched;
 

@@ -15,7 +15,7 @@ use super::state::{Shared, State};
 use super::{BroadcastStats, Missed, Slow};
 use crate::TryRecvError;
 use crate::sync::Arc;
-use crate::waiters::{Look, Turn};
+use weirs_runtime::waiting::{Look, Turn};
 
 /// The end of a broadcast that things are taken from; a [`Stream`]. Each receiver gets every item.
 ///
@@ -196,7 +196,7 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         let ring = self.shared.state.change(|state| state.unsubscribe(self.place));
         let Some(mut ring) = ring else { return };
-        crate::waiters::let_go(ring.waker.take());
+        weirs_runtime::waiting::let_go(ring.waker.take());
         drop(ring);
     }
 }

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use super::state::{Shared, Work};
 use super::{BroadcastStats, Receiver, Slow};
 use crate::sync::Arc;
-use crate::waiters::Ticket;
 use crate::{Closed, SendError};
+use weirs_runtime::waiting::Ticket;
 
 /// The end of a broadcast that things are put into. Clones send to the same receivers.
 pub struct Sender<T>(pub(super) Arc<Shared<T>>);

@@ -14,9 +14,9 @@ use std::task::{Context, Poll, Waker};
 
 use super::ring::Ring;
 use super::{BroadcastStats, Builder, Slow};
-use crate::served::{Serve, Served};
 use crate::sync::{Mutex, lock};
-use crate::waiters::{Look, Ticket, Turn, Waiters, Wakes, let_go, wake};
+use weirs_runtime::waiting::{Look, Ticket, Turn, Waiters, Wakes, let_go, wake};
+use weirs_runtime::waiting::{Serve, Served};
 
 pub(super) struct Shared<T> {
     pub(super) state: Served<State<T>>,
@@ -222,7 +222,7 @@ impl<T: Clone> Shared<T> {
                     state.leave(ticket, look);
                     return Turn::Ready(Step::Closed);
                 }
-                let called = ticket.as_ref().is_some_and(|ticket| state.room.is_called(ticket));
+                let called = ticket.as_ref().is_some_and(|ticket| state.room.is_called(*ticket));
                 let is_our_turn = called || ticket.is_none() && state.is_free();
                 if is_our_turn && state.has_room() {
                     let step = state.send(items, work);
@@ -325,7 +325,7 @@ impl<T> State<T> {
     /// A sender leaves the queue, called or not.
     fn leave(&mut self, ticket: &mut Option<Ticket>, look: &mut Look<'_, '_>) {
         if let Some(ticket) = ticket.take() {
-            self.is_turn &= !self.room.is_called(&ticket);
+            self.is_turn &= !self.room.is_called(ticket);
             look.drop_later(self.room.leave(ticket));
         }
     }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::{Closed, SendError, Sender};
-use crate::waiters::Ticket;
+use weirs_runtime::waiting::Ticket;
 
 /// Room for some items in a channel; made by [`Sender::reserve`]. Dropped, what was not used is free again.
 #[must_use = "dropped, the room is free again"]

@@ -11,7 +11,7 @@ use futures_core::Stream;
 use super::shared::{Shared, State};
 use super::{Batches, ChannelStats, Sender, TryRecvError};
 use crate::sync::Arc;
-use crate::waiters::Ticket;
+use weirs_runtime::waiting::Ticket;
 
 /// The end of a channel that things are taken from; a [`Stream`] of its items.
 ///

@@ -11,7 +11,7 @@ use super::permit::{Permits, Reserve};
 use super::shared::Shared;
 use super::{ChannelStats, SendError, SenderSink, Sent};
 use crate::sync::Arc;
-use crate::waiters::Ticket;
+use weirs_runtime::waiting::Ticket;
 
 /// The end of a channel that things are put into; made by [`bounded`](super::bounded) and
 /// [`channel`](super::channel).

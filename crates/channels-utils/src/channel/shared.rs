@@ -18,7 +18,7 @@ use weirs_runtime::Clock;
 use super::policy::Admission;
 use super::{ChannelStats, OnDrop, SendError, Sent};
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
-use crate::waiters::{Ticket, Turn, Waiters, Wakes, let_go, look};
+use weirs_runtime::waiting::{Ticket, Turn, Waiters, Wakes, let_go, look};
 
 /// What both ends share.
 pub(super) struct Shared<T> {
@@ -255,7 +255,7 @@ impl<T> Shared<T> {
                     return Turn::Ready(None);
                 }
                 let has_room = match ticket {
-                    Some(ticket) => state.room.is_called(ticket),
+                    Some(ticket) => state.room.is_called(*ticket),
                     None => state.room.is_empty() && state.free() >= amount,
                 };
                 if !has_room {
@@ -296,7 +296,7 @@ impl<T> Shared<T> {
             self.change(|state| {
                 state.in_hand -= mem::take(&mut used);
                 if state.queue.is_empty() && !state.has_ended() {
-                    let called = ticket.as_ref().is_some_and(|ticket| state.items.is_called(ticket));
+                    let called = ticket.as_ref().is_some_and(|ticket| state.items.is_called(*ticket));
                     if called {
                         // Another one was faster.
                         look.drop_later(state.leave_items(ticket));
@@ -434,11 +434,11 @@ impl<T> State<T> {
     /// Calls whoever may go on: rules 2 and 3.
     fn call(&mut self, wakes: &mut Wakes) {
         while !wakes.is_full() {
-            let fits = self.room.first_amount().is_some_and(|amount| self.closed || amount <= self.free());
+            let fits = self.room.first_item().is_some_and(|amount| self.closed || amount <= self.free());
             if !fits {
                 break;
             }
-            self.granted += if self.closed { 0 } else { self.room.first_amount().unwrap_or(0) };
+            self.granted += if self.closed { 0 } else { self.room.first_item().unwrap_or(0) };
             self.room.call_first().into_iter().for_each(|waker| wakes.add(waker));
         }
         while !wakes.is_full()

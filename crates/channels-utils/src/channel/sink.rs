@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use futures_sink::Sink;
 
 use super::{Closed, SendError, Sender};
-use crate::waiters::Ticket;
+use weirs_runtime::waiting::Ticket;
 
 /// A [`Sender`] as a [`Sink`]; made by [`Sender::into_sink`].
 ///

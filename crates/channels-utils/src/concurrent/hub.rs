@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, lock};
-use crate::waiters::{let_go, wake};
+use weirs_runtime::waiting::{let_go, wake};
 
 /// So many things are done in one turn before the others of the executor get theirs.
 ///

@@ -8,7 +8,7 @@
 use std::task::{Wake, Waker};
 
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, in_one_order, lock};
-use crate::waiters::{let_go, wake};
+use weirs_runtime::waiting::{let_go, wake};
 
 pub(super) const BLOCK: usize = u64::BITS as usize;
 

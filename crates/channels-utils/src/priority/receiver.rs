@@ -10,9 +10,9 @@ use futures_core::Stream;
 use super::PriorityStats;
 use super::state::State;
 use crate::TryRecvError;
-use crate::served::Served;
 use crate::sync::Arc;
-use crate::waiters::{Look, Ticket, Turn, let_go};
+use weirs_runtime::waiting::Served;
+use weirs_runtime::waiting::{Look, Ticket, Turn, let_go};
 
 /// The end of a channel with levels that things are taken from; a [`Stream`]. Clones compete: each item
 /// goes to one of them.
@@ -82,7 +82,7 @@ impl<T> Receiver<T> {
         let Self { shared, ticket } = self;
         shared.poll(cx, |state: &mut State<T>, look: &mut Look<'_, '_>| {
             if state.len() == 0 && !state.closed {
-                let called = ticket.as_ref().is_some_and(|ticket| state.items.is_called(ticket));
+                let called = ticket.as_ref().is_some_and(|ticket| state.items.is_called(*ticket));
                 if called {
                     // Another one was faster.
                     look.drop_later(state.leave_items(ticket));

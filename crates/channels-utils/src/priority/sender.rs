@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 
 use super::PriorityStats;
 use super::state::State;
-use crate::served::Served;
 use crate::sync::Arc;
-use crate::waiters::{Look, Ticket, Turn, let_go};
 use crate::{Closed, SendError};
+use weirs_runtime::waiting::Served;
+use weirs_runtime::waiting::{Look, Ticket, Turn, let_go};
 
 /// The end of a channel with levels that things are put into. Clones send into the same channel.
 pub struct Sender<T> {

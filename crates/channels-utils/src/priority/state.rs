@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 use std::task::Waker;
 
 use super::PriorityStats;
-use crate::served::Serve;
-use crate::waiters::{Ticket, Waiters, Wakes};
+use weirs_runtime::waiting::Serve;
+use weirs_runtime::waiting::{Ticket, Waiters, Wakes};
 
 pub(super) struct State<T> {
     levels: Vec<Level<T>>,
@@ -112,7 +112,7 @@ impl<T> State<T> {
     /// Whether somebody who comes just now may send. If there is room, nobody waits for it.
     pub(super) fn may_send(&self, level: usize, ticket: Option<&Ticket>) -> bool {
         match ticket {
-            Some(ticket) => self.levels[level].room.is_called(ticket),
+            Some(ticket) => self.levels[level].room.is_called(*ticket),
             None => self.has_room(level),
         }
     }

@@ -3,7 +3,7 @@
 use std::task::{Wake, Waker};
 
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, lock};
-use crate::waiters::{let_go, wake};
+use weirs_runtime::waiting::{let_go, wake};
 
 /// Wakers by number. It is the waker of the source: whoever needs the next item wants to be woken, and each
 /// of them will have one, so a ring wakes them all. Nobody depends on another's being polled.

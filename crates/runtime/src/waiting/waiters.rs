@@ -11,53 +11,66 @@ use std::task::{Context, Poll, Waker};
 /// No place.
 const NONE: u32 = u32::MAX;
 
-/// A first-in-first-out queue of wakers, in places that are used again.
-pub(crate) struct Waiters {
-    places: Vec<Place>,
+/// A queue of wakers, each with an item of the owner's, in places that are used again.
+#[derive(Debug)]
+pub struct Waiters<T = usize> {
+    places: Vec<Place<T>>,
     free: u32,
     head: u32,
     tail: u32,
-    /// How many stand in the queue; those that were called do not.
+    /// How many stand in the queue; those that were called out of it do not.
     waiting: usize,
 }
 
-/// Names one place in a queue. Whoever holds one gives it back with [`Waiters::leave`].
+/// Names one place in a queue. Whoever joined gives it back with [`Waiters::leave`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u32);
+
 #[derive(Debug)]
-pub(crate) struct Ticket(u32);
-
-impl Ticket {
-    /// The number of the place, which nobody else has until this ticket leaves.
-    pub(crate) fn place(&self) -> usize {
-        self.0 as usize
-    }
-}
-
-struct Place {
-    /// None when the one who waits was called, and in a free place.
+struct Place<T> {
+    /// None when it was taken to be woken, and in a free place.
     waker: Option<Waker>,
-    /// How much is waited for.
-    amount: usize,
+    item: T,
+    queued: bool,
     previous: u32,
     next: u32,
 }
 
-impl Waiters {
-    pub(crate) const fn new() -> Self {
+impl Ticket {
+    /// The number of the place, which nobody else has until this ticket leaves.
+    pub fn place(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The ticket of that place.
+    pub fn of(place: usize) -> Self {
+        Self(place as u32)
+    }
+
+    fn some(at: u32) -> Option<Self> {
+        (at != NONE).then_some(Self(at))
+    }
+}
+
+impl<T: Copy> Waiters<T> {
+    /// Nobody waits.
+    pub const fn new() -> Self {
         Self { places: Vec::new(), free: NONE, head: NONE, tail: NONE, waiting: 0 }
     }
 
-    /// How many wait and were not called yet.
-    pub(crate) fn len(&self) -> usize {
+    /// How many stand in the queue.
+    pub fn len(&self) -> usize {
         self.waiting
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether nobody stands in the queue.
+    pub fn is_empty(&self) -> bool {
         self.waiting == 0
     }
 
     /// Takes the last place in the queue.
-    pub(crate) fn join(&mut self, waker: Waker, amount: usize) -> Ticket {
-        let place = Place { waker: Some(waker), amount, previous: self.tail, next: NONE };
+    pub fn join(&mut self, waker: Waker, item: T) -> Ticket {
+        let place = Place { waker: Some(waker), item, queued: true, previous: self.tail, next: NONE };
         let at = if self.free == NONE {
             let at = u32::try_from(self.places.len()).ok().filter(|at| *at != NONE);
             let at = at.expect("less than four thousand million wait");
@@ -79,14 +92,14 @@ impl Waiters {
     }
 
     /// Takes the first place in the queue: for whoever was called, and came in vain.
-    pub(crate) fn join_first(&mut self, waker: Waker, amount: usize) -> Ticket {
+    pub fn join_first(&mut self, waker: Waker, item: T) -> Ticket {
         let first = self.head;
-        let ticket = self.join(waker, amount);
+        let ticket = self.join(waker, item);
         if first != NONE {
             let at = ticket.0;
             self.unlink(at);
             let place = &mut self.places[at as usize];
-            (place.previous, place.next) = (NONE, first);
+            (place.queued, place.previous, place.next) = (true, NONE, first);
             self.places[first as usize].previous = at;
             self.head = at;
             self.waiting += 1;
@@ -94,19 +107,44 @@ impl Waiters {
         ticket
     }
 
-    /// The place of the first in the queue.
-    pub(crate) fn first_place(&self) -> Option<usize> {
-        (self.head != NONE).then_some(self.head as usize)
+    /// The first in the queue.
+    pub fn first(&self) -> Option<Ticket> {
+        Ticket::some(self.head)
     }
 
-    /// How much the first in the queue waits for.
-    pub(crate) fn first_amount(&self) -> Option<usize> {
-        self.places.get(self.head as usize).map(|place| place.amount)
+    /// The last in the queue.
+    pub fn last(&self) -> Option<Ticket> {
+        Ticket::some(self.tail)
+    }
+
+    /// Who comes after one who stands in the queue.
+    pub fn after(&self, ticket: Ticket) -> Option<Ticket> {
+        Ticket::some(self.place(ticket).next)
+    }
+
+    /// Who comes before one who stands in the queue.
+    pub fn before(&self, ticket: Ticket) -> Option<Ticket> {
+        Ticket::some(self.place(ticket).previous)
+    }
+
+    /// The item of one who has not left.
+    pub fn get(&self, ticket: Ticket) -> &T {
+        &self.place(ticket).item
+    }
+
+    /// The item of one who has not left.
+    pub fn get_mut(&mut self, ticket: Ticket) -> &mut T {
+        &mut self.places[ticket.0 as usize].item
+    }
+
+    /// The item of the first in the queue.
+    pub fn first_item(&self) -> Option<T> {
+        self.places.get(self.head as usize).map(|place| place.item)
     }
 
     /// Calls the first: it leaves the queue, and its ticket says so.
     #[must_use = "the waker is to be woken outside the lock"]
-    pub(crate) fn call_first(&mut self) -> Option<Waker> {
+    pub fn call_first(&mut self) -> Option<Waker> {
         if self.head == NONE {
             return None;
         }
@@ -115,33 +153,53 @@ impl Waiters {
         self.places[at as usize].waker.take()
     }
 
+    /// Whether the holder stands in the queue: not if it was called out of it.
+    pub fn is_queued(&self, ticket: Ticket) -> bool {
+        self.place(ticket).queued
+    }
+
     /// Whether the holder was called.
-    pub(crate) fn is_called(&self, ticket: &Ticket) -> bool {
-        self.places[ticket.0 as usize].waker.is_none()
+    pub fn is_called(&self, ticket: Ticket) -> bool {
+        !self.is_queued(ticket)
     }
 
-    /// Whether the holder, who was not called, will be woken by this waker.
-    pub(crate) fn will_wake(&self, ticket: &Ticket, waker: &Waker) -> bool {
-        self.places[ticket.0 as usize].waker.as_ref().is_some_and(|known| known.will_wake(waker))
+    /// Takes one out of the queue, who keeps its place, item and waker until it leaves.
+    pub fn dismiss(&mut self, ticket: Ticket) {
+        self.unlink(ticket.0);
     }
 
-    /// Has the holder, who was not called, woken by another waker; gives the one before.
+    /// Takes the waker of one who has not left; it brings another when it is polled, if it has to wait on.
+    #[must_use = "the waker is to be woken outside the lock"]
+    pub fn take_waker(&mut self, ticket: Ticket) -> Option<Waker> {
+        self.places[ticket.0 as usize].waker.take()
+    }
+
+    /// Whether the holder will be woken by this waker.
+    pub fn will_wake(&self, ticket: Ticket, waker: &Waker) -> bool {
+        self.place(ticket).waker.as_ref().is_some_and(|known| known.will_wake(waker))
+    }
+
+    /// Has the holder woken by another waker; gives the one before.
     #[must_use = "the waker is to be dropped outside the lock"]
-    pub(crate) fn replace(&mut self, ticket: &Ticket, waker: Waker) -> Option<Waker> {
+    pub fn replace(&mut self, ticket: Ticket, waker: Waker) -> Option<Waker> {
         self.places[ticket.0 as usize].waker.replace(waker)
     }
 
-    /// Gives the place back: the waker if the holder was not called, none if it was.
+    /// Gives the place back: the waker, if it was not taken.
     #[must_use = "the waker is to be dropped outside the lock"]
-    pub(crate) fn leave(&mut self, ticket: Ticket) -> Option<Waker> {
+    pub fn leave(&mut self, ticket: Ticket) -> Option<Waker> {
         let at = ticket.0;
-        let waker = self.places[at as usize].waker.take();
-        if waker.is_some() {
+        if self.place(ticket).queued {
             self.unlink(at);
         }
-        self.places[at as usize].next = self.free;
+        let place = &mut self.places[at as usize];
+        place.next = self.free;
         self.free = at;
-        waker
+        place.waker.take()
+    }
+
+    fn place(&self, ticket: Ticket) -> &Place<T> {
+        &self.places[ticket.0 as usize]
     }
 
     fn unlink(&mut self, at: u32) {
@@ -154,7 +212,14 @@ impl Waiters {
             NONE => self.tail = previous,
             next => self.places[next as usize].previous = previous,
         }
+        self.places[at as usize].queued = false;
         self.waiting -= 1;
+    }
+}
+
+impl<T: Copy> Default for Waiters<T> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -162,12 +227,12 @@ impl Waiters {
 const MOST_WAKES: usize = 8;
 
 /// Wakes; a panic of the waker is let go. Whoever wakes has other things in its hands, and others to wake.
-pub(crate) fn wake(waker: Waker) {
+pub fn wake(waker: Waker) {
     contain(|| waker.wake());
 }
 
 /// Drops a waker, as [`wake`] wakes it.
-pub(crate) fn let_go(waker: Option<Waker>) {
+pub fn let_go(waker: Option<Waker>) {
     if let Some(waker) = waker {
         contain(|| drop(waker));
     }
@@ -184,20 +249,21 @@ fn contain(work: impl FnOnce()) {
 }
 
 /// Wakers on their way out of a lock. Dropped, it wakes them.
-#[derive(Default)]
+#[derive(Debug, Default)]
 #[must_use = "wakers are woken when it is dropped, outside the lock"]
-pub(crate) struct Wakes {
+pub struct Wakes {
     wakers: [Option<Waker>; MOST_WAKES],
     number: usize,
 }
 
 impl Wakes {
-    pub(crate) fn is_full(&self) -> bool {
+    /// Whether no other finds room.
+    pub fn is_full(&self) -> bool {
         self.number == MOST_WAKES
     }
 
     /// Takes one along; not to be called when it is full.
-    pub(crate) fn add(&mut self, waker: Waker) {
+    pub fn add(&mut self, waker: Waker) {
         self.wakers[self.number] = Some(waker);
         self.number += 1;
     }
@@ -214,15 +280,19 @@ impl Drop for Wakes {
 }
 
 /// What a look at the state came to.
-pub(crate) enum Turn<R> {
+#[derive(Debug)]
+pub enum Turn<R> {
+    /// It is ready.
     Ready(R),
+    /// It waits, and will be woken.
     Waits,
     /// The caller clones its waker outside the lock, and looks again.
     NeedsWaker,
 }
 
 /// What a look needs to wait, and what it leaves to be dropped outside the lock.
-pub(crate) struct Look<'a, 'b> {
+#[derive(Debug)]
+pub struct Look<'a, 'b> {
     cx: &'a Context<'b>,
     waker: Option<Waker>,
     old: Option<Waker>,
@@ -230,38 +300,38 @@ pub(crate) struct Look<'a, 'b> {
 
 impl Look<'_, '_> {
     /// Keeps a place in the queue, or takes the last.
-    pub(crate) fn wait<R>(
+    pub fn wait<R, T: Copy>(
         &mut self,
-        queue: &mut Waiters,
-        amount: usize,
+        queue: &mut Waiters<T>,
+        item: T,
         ticket: &mut Option<Ticket>,
     ) -> Turn<R> {
         match (ticket, self.waker.take()) {
-            (Some(ticket), _) if queue.will_wake(ticket, self.cx.waker()) => {}
+            (Some(ticket), _) if queue.will_wake(*ticket, self.cx.waker()) => {}
             (_, None) => return Turn::NeedsWaker,
-            (Some(ticket), Some(waker)) => self.old = queue.replace(ticket, waker),
-            (ticket, Some(waker)) => *ticket = Some(queue.join(waker, amount)),
+            (Some(ticket), Some(waker)) => self.old = queue.replace(*ticket, waker),
+            (ticket, Some(waker)) => *ticket = Some(queue.join(waker, item)),
         }
         Turn::Waits
     }
 
     /// Takes the first place again, having been called in vain. The ticket has to be one that was called.
-    pub(crate) fn wait_first<R>(
+    pub fn wait_first<R, T: Copy>(
         &mut self,
-        queue: &mut Waiters,
-        amount: usize,
+        queue: &mut Waiters<T>,
+        item: T,
         ticket: &mut Option<Ticket>,
     ) -> Turn<R> {
         let Some(waker) = self.waker.take() else { return Turn::NeedsWaker };
         if let Some(called) = ticket.take() {
             self.old = queue.leave(called);
         }
-        *ticket = Some(queue.join_first(waker, amount));
+        *ticket = Some(queue.join_first(waker, item));
         Turn::Waits
     }
 
     /// Keeps the waker of the only one that waits here.
-    pub(crate) fn wait_alone<R>(&mut self, place: &mut Option<Waker>) -> Turn<R> {
+    pub fn wait_alone<R>(&mut self, place: &mut Option<Waker>) -> Turn<R> {
         if place.as_ref().is_some_and(|known| known.will_wake(self.cx.waker())) {
             return Turn::Waits;
         }
@@ -271,14 +341,14 @@ impl Look<'_, '_> {
     }
 
     /// Leaves the queue.
-    pub(crate) fn leave(&mut self, queue: &mut Waiters, ticket: &mut Option<Ticket>) {
+    pub fn leave<T: Copy>(&mut self, queue: &mut Waiters<T>, ticket: &mut Option<Ticket>) {
         if let Some(ticket) = ticket.take() {
             self.old = queue.leave(ticket);
         }
     }
 
     /// Takes a waker along, to be dropped outside the lock.
-    pub(crate) fn drop_later(&mut self, waker: Option<Waker>) {
+    pub fn drop_later(&mut self, waker: Option<Waker>) {
         if waker.is_some() {
             self.old = waker;
         }
@@ -287,7 +357,7 @@ impl Look<'_, '_> {
 
 /// Looks at a state until that is ready or waits. The waker is cloned between two looks, and the one that
 /// it replaces is dropped after them: `at` locks, and nothing here does.
-pub(crate) fn look<R>(cx: &Context<'_>, mut at: impl FnMut(&mut Look<'_, '_>) -> Turn<R>) -> Poll<R> {
+pub fn look<R>(cx: &Context<'_>, mut at: impl FnMut(&mut Look<'_, '_>) -> Turn<R>) -> Poll<R> {
     let mut waker = None;
     loop {
         let mut look = Look { cx, waker, old: None };
@@ -316,19 +386,26 @@ mod tests {
         let mut waiters = Waiters::new();
         let [one, two, three] = [1, 2, 3].map(|amount| waiters.join(waker(), amount));
         assert!(waiters.leave(two).is_some());
-        assert_eq!(waiters.first_amount(), Some(1));
+        assert_eq!(
+            (waiters.first(), waiters.last(), waiters.first_item()),
+            (Some(one), Some(three), Some(1))
+        );
         assert!(waiters.call_first().is_some());
-        assert!(waiters.is_called(&one) && !waiters.is_called(&three));
-        assert_eq!((waiters.first_amount(), waiters.len()), (Some(3), 1));
+        assert!(waiters.is_called(one) && waiters.is_queued(three));
+        assert_eq!((waiters.first_item(), waiters.len()), (Some(3), 1));
         assert!(waiters.leave(one).is_none());
         let [four, five] = [4, 5].map(|amount| waiters.join(waker(), amount));
         assert_eq!(waiters.places.len(), 3);
+        assert_eq!((waiters.after(three), waiters.before(five)), (Some(four), Some(four)));
+        waiters.dismiss(four);
+        let again = waiters.join_first(waker(), 6);
+        assert!(waiters.is_queued(again) && waiters.take_waker(four).is_some());
         let order = std::iter::from_fn(|| {
-            let amount = waiters.first_amount();
+            let amount = waiters.first_item();
             waiters.call_first().and(amount)
         });
-        assert_eq!(order.collect::<Vec<_>>(), [3, 4, 5]);
-        for ticket in [three, four, five] {
+        assert_eq!(order.collect::<Vec<_>>(), [6, 3, 5]);
+        for ticket in [three, four, five, again] {
             assert!(waiters.leave(ticket).is_none());
         }
         assert!(waiters.is_empty() && waiters.call_first().is_none());

@@ -3,11 +3,11 @@
 
 use std::task::{Context, Poll};
 
+use super::waiters::{Look, Turn, Wakes, look};
 use crate::sync::{Mutex, MutexGuard, lock};
-use crate::waiters::{Look, Turn, Wakes, look};
 
 /// A state that others wait for.
-pub(crate) trait Serve {
+pub trait Serve {
     /// Whether anybody waits at all.
     fn somebody_waits(&self) -> bool;
 
@@ -16,21 +16,23 @@ pub(crate) trait Serve {
 }
 
 /// A state in a lock, whose changes let others go on.
-pub(crate) struct Served<S>(Mutex<S>);
+#[derive(Debug)]
+pub struct Served<S>(Mutex<S>);
 
 impl<S: Serve> Served<S> {
-    pub(crate) fn new(state: S) -> Self {
+    /// This state.
+    pub fn new(state: S) -> Self {
         Self(Mutex::new(state))
     }
 
     /// Looks at the state.
-    pub(crate) fn peek<R>(&self, peek: impl FnOnce(&S) -> R) -> R {
+    pub fn peek<R>(&self, peek: impl FnOnce(&S) -> R) -> R {
         peek(&lock(&self.0))
     }
 
     /// Changes the state, and wakes whoever may go on because of it. No user code runs in `change`.
     #[inline]
-    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut S) -> R) -> R {
+    pub fn change<R>(&self, change: impl FnOnce(&mut S) -> R) -> R {
         let mut state = lock(&self.0);
         let result = change(&mut state);
         if state.somebody_waits() {
@@ -40,7 +42,7 @@ impl<S: Serve> Served<S> {
     }
 
     /// Changes the state or waits, and wakes whoever may go on because of it.
-    pub(crate) fn poll<R>(
+    pub fn poll<R>(
         &self,
         cx: &Context<'_>,
         mut turn: impl FnMut(&mut S, &mut Look<'_, '_>) -> Turn<R>,
