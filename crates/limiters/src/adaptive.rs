@@ -11,11 +11,12 @@ mod windows;
 
 use std::fmt;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use weirs_runtime::{Clock, Instant};
 
 use crate::sync::{Mutex, lock};
-use crate::{Acquire, Denied, Grant, Held, Limit, Outcome, Semaphore, Waiting};
+use crate::{Acquire, Counted, Denied, Grant, Held, Limit, Outcome, Semaphore, Waiting};
 
 pub use aimd::Aimd;
 pub use algorithm::{LimitAlgorithm, Window};
@@ -102,6 +103,11 @@ pub struct AdaptiveStats {
     pub in_flight: u64,
     /// How many wait.
     pub waiting: usize,
+    /// How long the one who came first of them has waited; zero unless it was
+    /// [built](AdaptiveLimiterBuilder::counted) to count.
+    pub oldest_wait: Duration,
+    /// How often it said what, if it was [built](AdaptiveLimiterBuilder::counted) to know.
+    pub counted: Option<Counted>,
     /// How many were done so far.
     pub successes: u64,
     /// How many failed in a way that speaks of overload.
@@ -190,6 +196,8 @@ impl<A: LimitAlgorithm> AdaptiveLimiter<A> {
             limit: state.limit as u64,
             in_flight: semaphore.held,
             waiting: semaphore.waiting,
+            oldest_wait: semaphore.oldest_wait,
+            counted: semaphore.counted,
             successes: state.successes,
             overloads: state.overloads,
             ignored: state.ignored,

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use weirs_runtime::{Clock, Instant};
 
-use crate::sync::{Mutex, lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::{Denied, Grant, Limit, Outcome, Quota, RateLimiter, Waiting};
 use acquire::Wait;
 use notes::Notes;
@@ -51,6 +51,7 @@ pub struct AllOf<L> {
     parts: Vec<Part<L>>,
     /// What the limiters noted in their grants, for as long as those are held.
     notes: Mutex<Notes>,
+    admitted: AtomicU64,
 }
 
 /// Several quotas for the same: ten a second, a thousand an hour.
@@ -72,6 +73,24 @@ struct Part<L> {
     name: Cow<'static, str>,
     limit: L,
     cost: fn(u64) -> u64,
+    refused: AtomicU64,
+}
+
+/// A look at an [`AllOf`]. The limiters in it have their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AllOfStats {
+    /// Requests that were admitted.
+    pub admitted: u64,
+    /// Requests that each of the limiters was the one to refuse, in the order of
+    /// [`parts`](AllOf::parts).
+    pub refused: Vec<u64>,
+}
+
+impl<L> Part<L> {
+    fn new(name: Cow<'static, str>, limit: L, cost: fn(u64) -> u64) -> Self {
+        Self { name, limit, cost, refused: AtomicU64::new(0) }
+    }
 }
 
 /// Several limiters as one, named by their places; see [`AllOf`].
@@ -91,14 +110,14 @@ struct Part<L> {
 pub fn all_of<L: Limit>(limits: impl IntoIterator<Item = L>) -> AllOf<L> {
     let name = |number: usize| Cow::Owned(number.to_string());
     let parts = limits.into_iter().enumerate();
-    let parts = parts.map(|(number, limit)| Part { name: name(number), limit, cost: |cost| cost });
+    let parts = parts.map(|(number, limit)| Part::new(name(number), limit, |cost| cost));
     AllOf { parts: parts.collect(), ..AllOf::new() }
 }
 
 impl<L: Limit> AllOf<L> {
     /// None yet.
     pub fn new() -> Self {
-        Self { parts: Vec::new(), notes: Mutex::new(Notes::default()) }
+        Self { parts: Vec::new(), notes: Mutex::new(Notes::default()), admitted: AtomicU64::new(0) }
     }
 
     /// One more, which is asked after those that are there.
@@ -111,7 +130,7 @@ impl<L: Limit> AllOf<L> {
     /// cost is to come out the same each time.
     #[must_use = "it is consumed"]
     pub fn with_cost(mut self, name: impl Into<Cow<'static, str>>, limit: L, cost: fn(u64) -> u64) -> Self {
-        self.parts.push(Part { name: name.into(), limit, cost });
+        self.parts.push(Part::new(name.into(), limit, cost));
         self
     }
 
@@ -131,7 +150,7 @@ impl<L: Limit> AllOf<L> {
     /// # Errors
     /// As `try_acquire`.
     pub fn try_acquire_at(&self, now: Instant, cost: u64) -> Result<HeldAll<'_, L>, Refused> {
-        match self.take(now, cost, None) {
+        match self.take_now(now, cost) {
             Ok(grant) => Ok(HeldAll::new(self, grant)),
             Err((index, denied)) => Err(self.refused(index, denied)),
         }
@@ -180,8 +199,29 @@ impl<L: Limit> AllOf<L> {
         self.parts.iter().map(|part| (&*part.name, &part.limit))
     }
 
+    /// What it looks like now.
+    pub fn stats(&self) -> AllOfStats {
+        let refused = self.parts.iter().map(|part| part.refused.load(Ordering::Relaxed));
+        AllOfStats { admitted: self.admitted.load(Ordering::Relaxed), refused: refused.collect() }
+    }
+
+    /// Counts what is told to whoever asked.
+    fn told<T>(&self, result: &Result<T, (usize, Denied)>) {
+        let counter = match result {
+            Ok(_) => &self.admitted,
+            Err((index, _)) => &self.parts[*index].refused,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn refused(&self, index: usize, denied: Denied) -> Refused {
         Refused::new(index, self.parts[index].name.clone(), denied)
+    }
+
+    fn take_now(&self, now: Instant, cost: u64) -> Result<Grant, (usize, Denied)> {
+        let result = self.take(now, cost, None);
+        self.told(&result);
+        result
     }
 
     /// Takes of all, or of none. Of one the grant may be there already.
@@ -226,6 +266,18 @@ impl<L: Limit> AllOf<L> {
     }
 
     fn poll(&self, waiting: &mut Waiting, cx: &mut Context<'_>) -> Poll<Result<Grant, (usize, Denied)>> {
+        let polled = self.poll_parts(waiting, cx);
+        if let Poll::Ready(result) = &polled {
+            self.told(result);
+        }
+        polled
+    }
+
+    fn poll_parts(
+        &self,
+        waiting: &mut Waiting,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Grant, (usize, Denied)>> {
         let (cost, deadline) = (waiting.cost(), waiting.deadline());
         let mut have = None;
         for _ in 0..=2 * self.parts.len() {
@@ -298,7 +350,7 @@ impl<L: Limit> Limit for AllOf<L> {
     }
 
     fn try_acquire_at(&self, now: Instant, cost: u64) -> Result<Grant, Denied> {
-        self.take(now, cost, None).map_err(|(_, denied)| denied)
+        self.take_now(now, cost).map_err(|(_, denied)| denied)
     }
 
     fn peek_at(&self, now: Instant, cost: u64) -> Result<u64, Denied> {

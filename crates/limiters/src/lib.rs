@@ -23,24 +23,23 @@ pub use adaptive::{
     AdaptiveLimiter, AdaptiveLimiterBuilder, AdaptiveStats, Aimd, CorrelatedVegas, Gradient2, InFlight,
     LimitAlgorithm, Vegas, Window, Windows,
 };
-pub use compose::{AcquireAll, AllOf, HeldAll, Refused, Tiers, all_of};
+pub use compose::{AcquireAll, AllOf, AllOfStats, HeldAll, Refused, Tiers, all_of};
 pub use credit::Keep;
 pub use keyed::{AcquireKey, KeyLimit, Keyed, KeyedBuilder, KeyedStats, OnFull, QuotaId};
 pub use limit::{Acquire, Denied, Grant, Held, Limit, Outcome, Waiting, acquire, try_acquire};
-pub use line::Counted;
+pub use line::{Counted, LimiterStats};
 pub use rate::{Quota, QuotaError, Rate};
-pub use rate_limiter::{
-    AcquireCells, Estimate, RateLimiter, RateLimiterBuilder, RateLimiterStats, Reservation,
-};
+pub use rate_limiter::{AcquireCells, Estimate, RateLimiter, RateLimiterBuilder, Reservation};
 pub use semaphore::{
     AcquirePermit, AcquirePermitBy, AcquirePermitOwned, Mode, OwnedPermit, Permit, Semaphore,
     SemaphoreBuilder, SemaphoreStats,
 };
 pub use shed::{
-    Class, CoDel, Priority, PriorityShedder, QueueDelay, Throttle, ThrottleBuilder, ThrottleStats, Usage,
+    Class, CoDel, Priority, PriorityShedder, QueueDelay, ShedderStats, Throttle, ThrottleBuilder,
+    ThrottleStats, Usage,
 };
 pub use stream::{Admitted, LimitConcurrency, LimitStream, NotAdmitted, RateLimited};
-pub use warm_up::WarmUp;
+pub use warm_up::{WarmUp, WarmUpBuilder};
 pub use window::{
     AcquireWindow, FixedWindow, SegmentedWindow, SlidingCounter, SlidingLog, WindowBuilder, WindowError,
 };

@@ -13,6 +13,7 @@
 //!    charged when that one has gone.
 
 mod counts;
+mod stats;
 
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::{Denied, Grant, Waiting};
 
 pub use counts::Counted;
 pub(crate) use counts::Counts;
+pub use stats::LimiterStats;
 
 /// How many may wait if nothing else is said.
 pub(crate) const MAX_WAITERS: usize = 1_024;
@@ -499,6 +501,18 @@ impl<S: Source> Line<S> {
         max_wait: Duration,
         reserve_now: impl FnOnce(&S, Instant) -> Result<Instant, Option<Instant>>,
     ) -> Result<Reserved, Denied> {
+        let result = self.reserve_last(now, n, max_wait, reserve_now);
+        self.counts.count(n, &result);
+        result
+    }
+
+    fn reserve_last(
+        &self,
+        now: Instant,
+        n: u64,
+        max_wait: Duration,
+        reserve_now: impl FnOnce(&S, Instant) -> Result<Instant, Option<Instant>>,
+    ) -> Result<Reserved, Denied> {
         let latest = now + max_wait;
         let mut queue = lock(&self.queue);
         let most = self.source.most();
@@ -550,6 +564,12 @@ impl<S: Source> Line<S> {
             }
         }
         self.brought();
+    }
+
+    pub(crate) fn stats(&self) -> LimiterStats {
+        let (waiting, since) = self.waiting();
+        let oldest_wait = since.map(|since| self.clock.now().saturating_since(since));
+        LimiterStats { waiting, oldest_wait: oldest_wait.unwrap_or_default(), counted: self.counts.read() }
     }
 
     /// How many wait, and since when the first does.

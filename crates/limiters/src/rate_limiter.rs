@@ -5,7 +5,6 @@ mod builder;
 mod estimate;
 mod reservation;
 mod source;
-mod stats;
 
 use std::fmt;
 use std::task::{Context, Poll};
@@ -15,13 +14,12 @@ use weirs_runtime::{Clock, Instant};
 
 use crate::credit::Credit;
 use crate::line::Line;
-use crate::{Denied, Grant, Keep, Limit, Outcome, Quota, Waiting};
+use crate::{Denied, Grant, Keep, Limit, LimiterStats, Outcome, Quota, Waiting};
 
 pub use acquire::AcquireCells;
 pub use builder::RateLimiterBuilder;
 pub use estimate::Estimate;
 pub use reservation::Reservation;
-pub use stats::RateLimiterStats;
 
 /// Admits so many cells in so long a time: in any time `W` at most `burst + rate * W`.
 ///
@@ -180,14 +178,8 @@ impl RateLimiter {
     }
 
     /// What it looks like now.
-    pub fn stats(&self) -> RateLimiterStats {
-        let (waiting, since) = self.line.waiting();
-        let oldest_wait = since.map(|since| self.line.clock().now().saturating_since(since));
-        RateLimiterStats {
-            waiting,
-            oldest_wait: oldest_wait.unwrap_or_default(),
-            counted: self.line.counts.read(),
-        }
+    pub fn stats(&self) -> LimiterStats {
+        self.line.stats()
     }
 
     /// The clock whose time counts.

@@ -9,12 +9,14 @@ mod word;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use weirs_runtime::{Clock, Instant};
 
+use crate::line::Counts;
 use crate::sync::{Mutex, lock};
 use crate::waiters::{Wakes, wake};
-use crate::{Denied, Grant, Limit, Outcome, Waiting};
+use crate::{Counted, Denied, Grant, Limit, Outcome, Waiting};
 use queue::Queue;
 use word::Word;
 
@@ -45,6 +47,7 @@ pub struct Semaphore {
     word: Word,
     queue: Mutex<Queue>,
     clock: Clock,
+    counts: Counts,
 }
 
 /// Who is next when permits are free.
@@ -78,6 +81,11 @@ pub struct SemaphoreStats {
     pub waiting: usize,
     /// How often somebody had to wait so far.
     pub waited: u64,
+    /// How long the one who came first of them has waited. It takes a look at the clock for each wait, so it
+    /// is zero unless the semaphore was [built](crate::SemaphoreBuilder::counted) to count.
+    pub oldest_wait: Duration,
+    /// How often it said what, if it was [built](crate::SemaphoreBuilder::counted) to know.
+    pub counted: Option<Counted>,
 }
 
 impl Semaphore {
@@ -202,18 +210,28 @@ impl Semaphore {
 
     /// What it looks like now.
     pub fn stats(&self) -> SemaphoreStats {
+        let now = self.now_if_counted();
         let queue = lock(&self.queue);
         SemaphoreStats {
             capacity: queue.capacity(),
             held: self.word.held(queue.capacity()),
             waiting: queue.len(),
             waited: queue.waited(),
+            oldest_wait: queue.since().map(|since| now.saturating_since(since)).unwrap_or_default(),
+            counted: self.counts.read(),
         }
+    }
+
+    /// Without counts nothing looks at the clock.
+    fn now_if_counted(&self) -> Instant {
+        if self.counts.are_on() { self.clock.now() } else { Instant::from_nanos(0) }
     }
 
     #[inline]
     fn take(&self, n: u64) -> Result<(), Denied> {
-        if self.word.take_if_nobody_waits(n) { Ok(()) } else { self.take_slowly(n) }
+        let result = if self.word.take_if_nobody_waits(n) { Ok(()) } else { self.take_slowly(n) };
+        self.counts.count(n, &result);
+        result
     }
 
     #[cold]
@@ -275,7 +293,7 @@ impl Limit for Semaphore {
                     return Poll::Pending;
                 }
                 self.cancel(waiting);
-                Poll::Ready(Err(Denied::DeadlinePassed))
+                self.deadline_passed(waiting.cost()).map(Err)
             }
         }
     }

@@ -8,6 +8,6 @@ mod usage;
 
 pub use codel::{CoDel, QueueDelay};
 pub use priority::{Class, Priority};
-pub use shedder::PriorityShedder;
+pub use shedder::{PriorityShedder, ShedderStats};
 pub use throttle::{Throttle, ThrottleBuilder, ThrottleStats};
 pub use usage::Usage;

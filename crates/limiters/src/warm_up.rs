@@ -1,5 +1,6 @@
 //! [`WarmUp`]: a rate that begins slowly after every pause.
 
+mod builder;
 mod curve;
 
 use std::fmt;
@@ -8,9 +9,11 @@ use std::time::Duration;
 
 use weirs_runtime::{Clock, Instant};
 
-use crate::line::{Counts, Line, MAX_WAITERS};
-use crate::{AcquireCells, Denied, Grant, Limit, Outcome, QuotaError, Rate, Waiting};
+use crate::line::Line;
+use crate::{AcquireCells, Denied, Grant, Limit, LimiterStats, Outcome, QuotaError, Rate, Waiting};
 use curve::Curve;
+
+pub use builder::WarmUpBuilder;
 
 /// A rate that begins at a third of itself and rises to itself within the time of warming up; while nobody
 /// asks it cools down again. For what is slow at first: caches, connection pools.
@@ -40,16 +43,12 @@ impl WarmUp {
     /// [`QuotaError::NoWarmUp`] when the rate is zero or unlimited, or the time is zero or longer than 584
     /// years.
     pub fn new(rate: Rate, warm_up: Duration) -> Result<Self, QuotaError> {
-        Self::with_clock(rate, warm_up, Clock::default())
+        Self::builder(rate, warm_up).build()
     }
 
-    /// In the time of another clock.
-    ///
-    /// # Errors
-    /// As [`new`](WarmUp::new).
-    pub fn with_clock(rate: Rate, warm_up: Duration, clock: Clock) -> Result<Self, QuotaError> {
-        let curve = Curve::new(rate, warm_up, clock.now())?;
-        Ok(Self { line: Line::new(curve, clock, MAX_WAITERS, Counts::new(false)) })
+    /// Sets all that can be set.
+    pub fn builder(rate: Rate, warm_up: Duration) -> WarmUpBuilder {
+        WarmUpBuilder::new(rate, warm_up)
     }
 
     /// Takes `n` cells now, all or none, without overtaking those who wait.
@@ -59,6 +58,16 @@ impl WarmUp {
     /// be given out in the time of warming up at the full rate.
     pub fn try_acquire(&self, n: u64) -> Result<Grant, Denied> {
         self.try_acquire_at(self.line.clock().now(), n)
+    }
+
+    /// [`try_acquire`](WarmUp::try_acquire) without a look at the clock.
+    ///
+    /// A `now` that lies before an earlier one stores nothing.
+    ///
+    /// # Errors
+    /// As `try_acquire`.
+    pub fn try_acquire_at(&self, now: Instant, n: u64) -> Result<Grant, Denied> {
+        self.line.try_acquire_at(now, n)
     }
 
     /// Takes `n` cells, and waits for its turn.
@@ -92,9 +101,43 @@ impl WarmUp {
         AcquireCells::new(self, Waiting::new(n).by(deadline))
     }
 
+    /// From now on another rate, or another time of warming up. It stays as cold as it is, and what is still
+    /// to be waited for has the new price of a warm cell. Those who wait are timed anew at once; whoever it
+    /// makes wait for too long, or for too much, hears it at once.
+    ///
+    /// # Errors
+    /// As [`new`](WarmUp::new); then nothing has changed.
+    pub fn set_rate(&self, rate: Rate, warm_up: Duration) -> Result<(), QuotaError> {
+        let now = self.line.clock().now();
+        // Looked at before anybody who waits is held up.
+        let terms = Curve::terms(rate, warm_up)?;
+        self.line.change(now, |curve| curve.set(now, terms));
+        Ok(())
+    }
+
+    /// The rate when it is warm.
+    pub fn rate(&self) -> Rate {
+        self.line.source.rate()
+    }
+
     /// Admits nobody any more: everybody who waits or asks hears [`Denied::Closed`].
     pub fn close(&self) {
         self.line.close();
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.line.is_closed()
+    }
+
+    /// What it looks like now.
+    pub fn stats(&self) -> LimiterStats {
+        self.line.stats()
+    }
+
+    /// The clock whose time counts.
+    pub fn clock(&self) -> &Clock {
+        self.line.clock()
     }
 }
 
@@ -108,7 +151,8 @@ impl Limit for WarmUp {
     }
 
     fn peek_at(&self, now: Instant, cost: u64) -> Result<u64, Denied> {
-        self.line.peek_at(now, cost)
+        // Whoever takes leaves nothing: the next one waits, however much it was.
+        self.line.peek_at(now, cost).map(|left| if cost == 0 { left } else { 0 })
     }
 
     fn poll_acquire(&self, waiting: &mut Waiting, cx: &mut Context<'_>) -> Poll<Result<Grant, Denied>> {
@@ -128,6 +172,10 @@ impl Limit for WarmUp {
 
 impl fmt::Debug for WarmUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WarmUp").field("waiting", &self.line.waiting().0).finish_non_exhaustive()
+        f.debug_struct("WarmUp")
+            .field("rate", &format_args!("{}", self.rate()))
+            .field("waiting", &self.line.waiting().0)
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use weirs_runtime::{Clock, Instant};
 
 use crate::line::{Line, Source};
-use crate::{Denied, Grant, Limit, Outcome, Waiting};
+use crate::{Denied, Grant, Limit, LimiterStats, Outcome, Waiting};
 use fixed::Fixed;
 use locked::Locked;
 use log::Log;
@@ -202,6 +202,11 @@ macro_rules! windows {
             /// How many wait.
             pub fn waiting(&self) -> usize {
                 self.line.waiting().0
+            }
+
+            /// What it looks like now.
+            pub fn stats(&self) -> LimiterStats {
+                self.line.stats()
             }
 
             /// Admits nobody any more: everybody who waits or asks hears [`Denied::Closed`].

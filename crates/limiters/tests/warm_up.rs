@@ -9,7 +9,7 @@ use weirs_testing::{ManualClock, apply, sim_test};
 /// Ten a second, warm after four seconds: the threshold is 20 cells, 40 are stored.
 fn limiter(time: &ManualClock) -> WarmUp {
     let warm_up = Duration::from_secs(4);
-    WarmUp::with_clock(Rate::per_second(10), warm_up, time.clock().clone()).unwrap()
+    WarmUp::builder(Rate::per_second(10), warm_up).clock(time.clock().clone()).counted(true).build().unwrap()
 }
 
 #[test]
@@ -43,7 +43,8 @@ fn prices_follow_the_curve() {
 #[apply(sim_test)]
 async fn those_who_wait_go_in_order(runtime: Runtime) {
     let clock = runtime.clock().clone();
-    let limiter = WarmUp::with_clock(Rate::per_second(10), Duration::from_secs(4), clock.clone()).unwrap();
+    let limiter =
+        WarmUp::builder(Rate::per_second(10), Duration::from_secs(4)).clock(clock.clone()).build().unwrap();
     let start = clock.now();
     // Several at once are paid for by the next: all that are above the threshold take four seconds.
     limiter.acquire(20).await.unwrap();

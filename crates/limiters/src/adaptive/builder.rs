@@ -34,6 +34,7 @@ pub struct AdaptiveLimiterBuilder<A = CorrelatedVegas> {
     max_waiters: Option<usize>,
     mode: Mode,
     clock: Option<Clock>,
+    counts: bool,
 }
 
 impl AdaptiveLimiterBuilder {
@@ -48,6 +49,7 @@ impl AdaptiveLimiterBuilder {
             max_waiters: None,
             mode: Mode::Fair,
             clock: None,
+            counts: false,
         }
     }
 }
@@ -65,6 +67,7 @@ impl<A: LimitAlgorithm> AdaptiveLimiterBuilder<A> {
             max_waiters: self.max_waiters,
             mode: self.mode,
             clock: self.clock,
+            counts: self.counts,
         }
     }
 
@@ -113,6 +116,12 @@ impl<A: LimitAlgorithm> AdaptiveLimiterBuilder<A> {
         self
     }
 
+    /// Whether [`AdaptiveLimiter::stats`] tells how often it said what, and for how long somebody has waited.
+    pub fn counted(mut self, counted: bool) -> Self {
+        self.counts = counted;
+        self
+    }
+
     /// Makes it.
     pub fn build(self) -> AdaptiveLimiter<A> {
         let initial = self.initial.clamp(self.min, self.max);
@@ -120,6 +129,7 @@ impl<A: LimitAlgorithm> AdaptiveLimiterBuilder<A> {
         if let Some(most) = self.max_waiters {
             semaphore = semaphore.max_waiters(most);
         }
+        let semaphore = semaphore.counted(self.counts);
         let windows = Windows::new(self.length, self.samples);
         AdaptiveLimiter::from_parts(semaphore.build(), windows, self.algorithm, (self.min, self.max))
     }

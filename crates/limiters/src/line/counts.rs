@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64 as Count;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::{Denied, Grant};
+use crate::Denied;
 
 /// Nothing is written unless it was asked for: a refusal is to cost no write that others see.
 pub(crate) struct Counts(Option<Box<Counters>>);
@@ -19,15 +19,15 @@ struct Counters {
     closed: Count,
 }
 
-/// How often a limiter said what.
+/// How often a limiter said what. Who gave up waiting is in none of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counted {
-    /// Requests that were admitted.
+    /// Requests that were admitted, at once or after a wait; reservations too.
     pub admitted: u64,
     /// What they cost together.
     pub cells: u64,
-    /// Refusals of those who did not want to wait.
+    /// Refusals of those who did not want to wait, or could not: it is not there yet, or held by others.
     pub later: u64,
     /// Requests for more than can ever be admitted.
     pub too_large: u64,
@@ -45,10 +45,16 @@ impl Counts {
     }
 
     #[inline]
-    pub(crate) fn count(&self, cost: u64, result: &Result<Grant, Denied>) {
+    pub(crate) fn count<T>(&self, cost: u64, result: &Result<T, Denied>) {
         if let Some(counters) = &self.0 {
             counters.count(cost, result);
         }
+    }
+
+    /// Whether anything is counted.
+    #[inline]
+    pub(crate) fn are_on(&self) -> bool {
+        self.0.is_some()
     }
 
     pub(crate) fn read(&self) -> Option<Counted> {
@@ -66,7 +72,7 @@ impl Counts {
 }
 
 impl Counters {
-    fn count(&self, cost: u64, result: &Result<Grant, Denied>) {
+    fn count<T>(&self, cost: u64, result: &Result<T, Denied>) {
         let counter = match result {
             Ok(_) => {
                 self.cells.fetch_add(cost, Relaxed);

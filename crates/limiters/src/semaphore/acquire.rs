@@ -124,7 +124,7 @@ impl<'a> Future for AcquirePermitBy<'a> {
         if let Some(ticket) = this.acquire.place.take() {
             this.acquire.semaphore.leave(ticket);
         }
-        Poll::Ready(Err(Denied::DeadlinePassed))
+        this.acquire.semaphore.deadline_passed(this.acquire.n).map(Err)
     }
 }
 
@@ -134,10 +134,19 @@ type Place = Option<u64>;
 impl Semaphore {
     #[inline]
     pub(super) fn poll(&self, n: u64, place: &mut Place, cx: &mut Context<'_>) -> Poll<Result<(), Denied>> {
-        if place.is_none() && self.word.take_if_nobody_waits(n) {
-            return Poll::Ready(Ok(()));
+        let polled = match place.is_none() && self.word.take_if_nobody_waits(n) {
+            true => Poll::Ready(Ok(())),
+            false => self.poll_slowly(n, place, cx),
+        };
+        if let Poll::Ready(result) = &polled {
+            self.counts.count(n, result);
         }
-        self.poll_slowly(n, place, cx)
+        polled
+    }
+
+    pub(super) fn deadline_passed(&self, n: u64) -> Poll<Denied> {
+        self.counts.count::<()>(n, &Err(Denied::DeadlinePassed));
+        Poll::Ready(Denied::DeadlinePassed)
     }
 
     #[cold]
@@ -152,7 +161,8 @@ impl Semaphore {
             }
             None => {
                 let mut waker = Some(cx.waker().clone());
-                let joined = lock(&self.queue).join(&self.word, n, &mut waker);
+                let now = self.now_if_counted();
+                let joined = lock(&self.queue).join(&self.word, n, now, &mut waker);
                 match joined {
                     Ok(Some(ticket)) => {
                         *place = Some(ticket.number());

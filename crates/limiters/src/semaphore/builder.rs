@@ -5,7 +5,7 @@ use weirs_runtime::Clock;
 use super::queue::Queue;
 use super::word::Word;
 use super::{Mode, Semaphore};
-use crate::line::MAX_WAITERS;
+use crate::line::{Counts, MAX_WAITERS};
 use crate::sync::Mutex;
 
 /// Makes a [`Semaphore`]; made by [`Semaphore::builder`].
@@ -24,13 +24,14 @@ pub struct SemaphoreBuilder {
     mode: Mode,
     max_waiters: usize,
     clock: Option<Clock>,
+    counts: bool,
 }
 
 impl SemaphoreBuilder {
     pub(super) fn new(capacity: u64) -> Self {
         let fits = capacity <= Semaphore::MAX_CAPACITY;
         assert!(fits, "the capacity is above `Semaphore::MAX_CAPACITY`");
-        Self { capacity, mode: Mode::Fair, max_waiters: MAX_WAITERS, clock: None }
+        Self { capacity, mode: Mode::Fair, max_waiters: MAX_WAITERS, clock: None, counts: false }
     }
 
     /// Who is next: [`Mode::Fair`] without it.
@@ -52,12 +53,20 @@ impl SemaphoreBuilder {
         self
     }
 
+    /// Whether [`Semaphore::stats`] tells how often it said what, and for how long somebody has waited. Each
+    /// answer then writes a counter, and each wait looks at the clock.
+    pub fn counted(mut self, counted: bool) -> Self {
+        self.counts = counted;
+        self
+    }
+
     /// Makes it.
     pub fn build(self) -> Semaphore {
         Semaphore {
             word: Word::new(self.capacity),
             queue: Mutex::new(Queue::new(self.mode, self.capacity, self.max_waiters)),
             clock: self.clock.unwrap_or_default(),
+            counts: Counts::new(self.counts),
         }
     }
 }

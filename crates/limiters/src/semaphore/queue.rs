@@ -6,6 +6,8 @@
 
 use std::task::Waker;
 
+use weirs_runtime::Instant;
+
 use super::Mode;
 use super::word::Word;
 use crate::Denied;
@@ -30,6 +32,7 @@ struct Item {
     cost: u64,
     /// Numbers those who wait.
     number: u64,
+    since: Instant,
     /// The `bypasses` when it came.
     bypasses: u64,
     told: Told,
@@ -81,6 +84,11 @@ impl Queue {
         self.waited
     }
 
+    /// Since when the first to come of those who wait does.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.waiters.first().map(|first| self.waiters.get(first).since)
+    }
+
     /// For somebody who comes now: takes if the mode lets it.
     pub(super) fn try_take(&mut self, word: &Word, n: u64) -> Result<(), Denied> {
         let may = self.may_take(word, n)?;
@@ -121,6 +129,7 @@ impl Queue {
         &mut self,
         word: &Word,
         n: u64,
+        now: Instant,
         waker: &mut Option<Waker>,
     ) -> Result<Option<Ticket>, Denied> {
         let may = self.may_take(word, n)?;
@@ -140,7 +149,8 @@ impl Queue {
         }
         let Some(waker) = waker.take() else { unreachable!("it brings a waker") };
         self.waited += 1;
-        let item = Item { cost: n, number: self.waited, bypasses: self.bypasses, told: Told::Nothing };
+        let (number, bypasses) = (self.waited, self.bypasses);
+        let item = Item { cost: n, number, since: now, bypasses, told: Told::Nothing };
         let ticket = self.waiters.join(waker, item);
         self.next_call = self.next_call.or(Some(ticket));
         Ok(Some(ticket))

@@ -6,7 +6,7 @@ use weirs_runtime::Clock;
 
 use super::Priority;
 use crate::Denied;
-use crate::sync::{Mutex, lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 
 const LEVELS: usize = Priority::LEVELS as usize;
 
@@ -38,6 +38,22 @@ const LEVELS: usize = Priority::LEVELS as usize;
 pub struct PriorityShedder {
     clock: Clock,
     state: Mutex<Box<State>>,
+    admitted: AtomicU64,
+    shed: AtomicU64,
+}
+
+/// A look at a [`PriorityShedder`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ShedderStats {
+    /// How many of all are to be turned away.
+    pub rate: f64,
+    /// Levels above this one are turned away, and at this one some.
+    pub threshold: u16,
+    /// How many went on so far.
+    pub admitted: u64,
+    /// How many were turned away so far.
+    pub shed: u64,
 }
 
 struct State {
@@ -53,7 +69,8 @@ impl PriorityShedder {
     /// Nobody is turned away as yet. The chance comes from the clock.
     pub fn new(clock: Clock) -> Self {
         let state = State { came: [0.0; LEVELS], rate: 0.0, threshold: Priority::LEVELS, share: 1.0 };
-        Self { clock, state: Mutex::new(Box::new(state)) }
+        let state = Mutex::new(Box::new(state));
+        Self { clock, state, admitted: AtomicU64::new(0), shed: AtomicU64::new(0) }
     }
 
     /// Whether this one may go on.
@@ -69,6 +86,8 @@ impl PriorityShedder {
         };
         // The lock is not held: the chance may be the user's code.
         let goes = level < threshold || (level == threshold && self.clock.random_f64() >= share);
+        let counter = if goes { &self.admitted } else { &self.shed };
+        counter.fetch_add(1, Ordering::Relaxed);
         if goes { Ok(()) } else { Err(Denied::Shed { level, threshold }) }
     }
 
@@ -91,6 +110,16 @@ impl PriorityShedder {
     /// Levels above this one are turned away, and at this one some: [`Priority::LEVELS`] is nobody.
     pub fn threshold(&self) -> u16 {
         lock(&self.state).threshold
+    }
+
+    /// What it looks like now.
+    pub fn stats(&self) -> ShedderStats {
+        let (rate, threshold) = {
+            let state = lock(&self.state);
+            (state.rate, state.threshold)
+        };
+        let [admitted, shed] = [&self.admitted, &self.shed].map(|count| count.load(Ordering::Relaxed));
+        ShedderStats { rate, threshold, admitted, shed }
     }
 
     /// A rate from a queue's length: none up to `from`, all at `full`, evenly in between.
@@ -133,10 +162,6 @@ impl State {
 
 impl fmt::Debug for PriorityShedder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = lock(&self.state);
-        f.debug_struct("PriorityShedder")
-            .field("rate", &state.rate)
-            .field("threshold", &state.threshold)
-            .finish_non_exhaustive()
+        f.debug_struct("PriorityShedder").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }

@@ -70,5 +70,7 @@ pub(crate) fn poll<S: Source>(
         },
     };
     line.cancel(waiting);
-    Poll::Ready(Err(denied))
+    let result = Err(denied);
+    line.counts.count(waiting.cost(), &result);
+    Poll::Ready(result)
 }

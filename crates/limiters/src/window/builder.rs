@@ -30,6 +30,7 @@ pub struct WindowBuilder {
     begins: Begins,
     max_waiters: usize,
     clock: Option<Clock>,
+    counts: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +42,15 @@ enum Begins {
 
 impl WindowBuilder {
     pub(super) fn new(limit: u64, window: Duration) -> Self {
-        Self { limit, window, segments: 10, begins: Begins::Now, max_waiters: MAX_WAITERS, clock: None }
+        Self {
+            limit,
+            window,
+            segments: 10,
+            begins: Begins::Now,
+            max_waiters: MAX_WAITERS,
+            clock: None,
+            counts: false,
+        }
     }
 
     /// Of how many segments a [`SegmentedWindow`] is made: ten without it. More of them waste less.
@@ -74,6 +83,12 @@ impl WindowBuilder {
     /// The clock whose time counts: real time without it.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
+        self
+    }
+
+    /// Whether the `stats` of the window tell how often it said what.
+    pub fn counted(mut self, counted: bool) -> Self {
+        self.counts = counted;
         self
     }
 
@@ -141,7 +156,7 @@ impl WindowBuilder {
         let clock = self.clock.clone().unwrap_or_default();
         let phase = self.phase(clock.now(), length);
         let source = source(&self, length, phase)?;
-        Ok(Line::new(source, clock, self.max_waiters, Counts::new(false)))
+        Ok(Line::new(source, clock, self.max_waiters, Counts::new(self.counts)))
     }
 
     /// How far into a window the clock was at its zero.
