@@ -6,6 +6,7 @@ mod exact;
 mod hasher;
 mod limit;
 mod lines;
+mod quotas;
 mod table;
 mod terms;
 
@@ -13,11 +14,13 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
+use std::time::Duration;
 
 use weirs_runtime::{Clock, Instant};
 
 use crate::credit::Taken;
-use crate::{Denied, Grant, Quota, Waiting};
+use crate::line::Counts;
+use crate::{Counted, Denied, Grant, Quota, Waiting};
 use exact::ExactTable;
 use hasher::KeyHasher;
 use lines::Lines;
@@ -84,6 +87,10 @@ pub enum OnFull {
     /// those who come new.
     DenyNew,
     /// All such keys share the cells of one, for each quota. Nobody who has a place notices a flood.
+    ///
+    /// Cells that come [back unused](crate::Outcome::Unused) go where the key stands by then: to its own
+    /// place, or to the shared cells if it has none. A key that got a place in between may so have a few
+    /// more of its own, which the others then have fewer of: together it is never more.
     SharedOverflow,
 }
 
@@ -101,8 +108,12 @@ pub struct KeyedStats {
     pub denied_new: u64,
     /// Requests that took of the shared cells.
     pub overflowed: u64,
-    /// How many wait.
+    /// How many wait, for all keys together.
     pub waiting: usize,
+    /// How long the one who has waited longest of them has waited.
+    pub oldest_wait: Duration,
+    /// How often it said what, if it was [built](KeyedBuilder::counted) to know.
+    pub counted: Option<Counted>,
 }
 
 struct Shared<K: ?Sized> {
@@ -112,6 +123,7 @@ struct Shared<K: ?Sized> {
     rule: Option<Box<Rule<K>>>,
     clock: Clock,
     max_waiters: usize,
+    counts: Counts,
 }
 
 type Rule<K> = dyn Fn(&K) -> QuotaId + Send + Sync;
@@ -150,7 +162,7 @@ impl<K: Hash + ?Sized + 'static> Keyed<K> {
     /// When the rule of [`quotas`](KeyedBuilder::quotas) names a quota that is not in its list.
     ///
     /// # Errors
-    /// [`Denied::Later`], [`Denied::TooLarge`]. Nothing was taken.
+    /// [`Denied::Later`], [`Denied::TooLarge`], [`Denied::Closed`]. Nothing was taken.
     #[inline]
     pub fn try_acquire(&self, key: &K, n: u64) -> Result<Grant, Denied> {
         self.try_acquire_at(self.shared.clock.now(), key, n)
@@ -184,7 +196,8 @@ impl<K: Hash + ?Sized + 'static> Keyed<K> {
     /// As `try_acquire`, here and not in the poll.
     ///
     /// # Errors
-    /// [`Denied::TooLarge`], and [`Denied::QueueFull`] when too many wait, for all keys together.
+    /// [`Denied::TooLarge`], [`Denied::Closed`], and [`Denied::QueueFull`] when too many wait, for all keys
+    /// together.
     pub fn acquire<'a>(&'a self, key: &'a K, n: u64) -> AcquireKey<'a, K> {
         AcquireKey::new(&self.shared, key, Waiting::new(n))
     }
@@ -245,7 +258,54 @@ impl<K: Hash + ?Sized + 'static> Keyed<K> {
             Places::Hashed(table) => table.stats(),
             Places::Exact(table) => table.stats(),
         };
-        KeyedStats { waiting: self.shared.lines.waiting(), ..stats }
+        let lines = &self.shared.lines;
+        let oldest_wait = lines.oldest().map(|since| self.shared.clock.now().saturating_since(since));
+        KeyedStats {
+            waiting: lines.waiting(),
+            oldest_wait: oldest_wait.unwrap_or_default(),
+            counted: self.shared.counts.read(),
+            ..stats
+        }
+    }
+
+    /// From now on one of the quotas is another: the one of all keys is `QuotaId(0)`, or `QuotaId::default()`;
+    /// others are those of [`quotas`](KeyedBuilder::quotas).
+    ///
+    /// Each key keeps the same part of its cells: who had all has all, who had none has none. Those who wait
+    /// are timed anew at once; whom it makes wait for ever, too long, or for more than the burst, hears it at
+    /// once. It goes over the whole table, a few places at a time, and holds nobody up meanwhile.
+    ///
+    /// To give one key another quota, have the rule say so: that key, too, keeps the same part of its cells.
+    ///
+    /// # Panics
+    /// When there is no such quota.
+    ///
+    /// # Examples
+    /// ```
+    /// use weirs_limiters::{Keyed, Quota, QuotaId, Rate};
+    ///
+    /// let users = Keyed::<str>::new(Quota::new(Rate::per_hour(1), 4).unwrap(), 1_000);
+    /// users.try_acquire("anna", 2).unwrap();
+    /// users.set_quota(QuotaId::default(), Quota::new(Rate::per_hour(1), 10).unwrap());
+    /// assert_eq!((users.available("anna"), users.available("berta")), (5, 10));
+    /// ```
+    #[track_caller]
+    pub fn set_quota(&self, which: QuotaId, quota: Quota) {
+        let quotas = self.shared.table.quotas();
+        assert!(usize::from(which.0) < quotas, "there is no quota {} of {quotas}", which.0);
+        let now = self.shared.clock.now();
+        self.shared.table.set_quota(now, which.0, quota);
+        self.shared.lines.review(now);
+    }
+
+    /// Admits nobody any more: everybody who waits or asks, for whichever key, hears [`Denied::Closed`].
+    pub fn close(&self) {
+        self.shared.lines.close();
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.shared.lines.is_closed()
     }
 
     /// The clock whose time counts.
@@ -258,7 +318,7 @@ impl<K: Hash + ?Sized + 'static> Shared<K> {
     #[inline]
     fn name(&self, key: &K) -> Name {
         let quota = self.rule.as_ref().map_or(0, |rule| rule(key).0);
-        let quotas = self.table.terms().len();
+        let quotas = self.table.quotas();
         assert!(usize::from(quota) < quotas, "the rule named quota {quota} of {quotas}");
         Name { hash: self.hasher.hash_one(key), quota }
     }
@@ -267,20 +327,45 @@ impl<K: Hash + ?Sized + 'static> Shared<K> {
 impl<K: ?Sized + 'static> Shared<K> {
     #[inline]
     fn try_acquire_at(&self, now: Instant, key: Option<&K>, name: Name, n: u64) -> Result<Grant, Denied> {
-        if self.lines.anybody(name) {
-            if let Some(line) = self.lines.find(&self.table, key, name) {
-                return line.try_acquire_at(now, n);
-            }
+        let result = match self.lines.anybody(name) {
+            true => self.behind_others(now, key, name, n),
+            false => told(now, n, self.table.take(now, key, name, n)),
+        };
+        self.counts.count(n, &result);
+        result
+    }
+
+    #[cold]
+    fn behind_others(&self, now: Instant, key: Option<&K>, name: Name, n: u64) -> Result<Grant, Denied> {
+        if self.lines.is_closed() {
+            return Err(Denied::Closed);
         }
-        told(now, n, self.table.take(now, key, name, n))
+        match self.lines.find(&self.table, key, name) {
+            Some(line) => line.try_acquire_at(now, n),
+            None => told(now, n, self.table.take(now, key, name, n)),
+        }
     }
 }
 
 impl<K: ?Sized> Places<K> {
-    fn terms(&self) -> &[Terms] {
+    fn quotas(&self) -> usize {
         match self {
-            Self::Hashed(table) => table.terms(),
-            Self::Exact(table) => table.terms(),
+            Self::Hashed(table) => table.quotas(),
+            Self::Exact(table) => table.quotas(),
+        }
+    }
+
+    fn terms(&self, quota: u8) -> Terms {
+        match self {
+            Self::Hashed(table) => table.terms(quota),
+            Self::Exact(table) => table.terms(quota),
+        }
+    }
+
+    fn set_quota(&self, now: Instant, quota: u8, new: Quota) {
+        match self {
+            Self::Hashed(table) => table.set_quota(now, quota, new),
+            Self::Exact(table) => table.set_quota(now, quota, new),
         }
     }
 
@@ -294,8 +379,8 @@ impl<K: ?Sized> Places<K> {
         }
     }
 
-    /// What is spent of this key; none if it has all.
-    fn spent(&self, now: Instant, key: Option<&K>, name: Name) -> Option<u64> {
+    /// What is spent of this key, by which terms; none if it has all.
+    fn spent(&self, now: Instant, key: Option<&K>, name: Name) -> (Terms, Option<u64>) {
         match (self, key) {
             (Self::Hashed(table), _) => table.spent(now, name),
             (Self::Exact(table), Some(key)) => table.spent(now, key, name),
@@ -303,22 +388,22 @@ impl<K: ?Sized> Places<K> {
         }
     }
 
-    fn give_back(&self, key: Option<&K>, name: Name, n: u64) {
+    fn give_back(&self, now: Instant, key: Option<&K>, name: Name, n: u64) {
         match (self, key) {
-            (Self::Hashed(table), _) => table.give_back(name, n),
-            (Self::Exact(table), Some(key)) => table.give_back(key, name, n),
+            (Self::Hashed(table), _) => table.give_back(now, name, n),
+            (Self::Exact(table), Some(key)) => table.give_back(now, key, name, n),
             (Self::Exact(_), None) => unreachable!("the exact mode knows its keys"),
         }
     }
 
     fn left(&self, now: Instant, key: Option<&K>, name: Name) -> u64 {
-        let spent = self.spent(now, key, name).unwrap_or(0);
-        self.terms()[usize::from(name.quota)].left(now, spent)
+        let (terms, spent) = self.spent(now, key, name);
+        terms.left(now, spent.unwrap_or(0))
     }
 
     fn when(&self, now: Instant, key: Option<&K>, name: Name, n: u64) -> Option<Instant> {
-        let spent = self.spent(now, key, name).unwrap_or(0);
-        self.terms()[usize::from(name.quota)].when(now, spent, n)
+        let (terms, spent) = self.spent(now, key, name);
+        terms.when(now, spent.unwrap_or(0), n)
     }
 }
 
@@ -332,6 +417,10 @@ fn told(now: Instant, n: u64, taken: Taken) -> Result<Grant, Denied> {
 
 impl<K: ?Sized> fmt::Debug for Keyed<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyed").field("waiting", &self.shared.lines.waiting()).finish_non_exhaustive()
+        f.debug_struct("Keyed")
+            .field("quotas", &self.shared.table.quotas())
+            .field("waiting", &self.shared.lines.waiting())
+            .field("closed", &self.shared.lines.is_closed())
+            .finish_non_exhaustive()
     }
 }

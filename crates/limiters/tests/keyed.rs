@@ -3,6 +3,8 @@
 mod common;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -240,4 +242,171 @@ fn threads_do_not_charge_each_other() {
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     assert_eq!((admitted, keyed.stats().evicted), (40 * 50, 0));
+}
+
+/// In both kinds of tables.
+fn both(
+    time: &ManualClock,
+    quota: Quota,
+    make: impl Fn(KeyedBuilder<u64>) -> KeyedBuilder<u64>,
+) -> [Keyed<u64>; 2] {
+    [make(builder(time, quota)).build(), make(builder(time, quota)).exact().build()]
+}
+
+#[test]
+fn another_quota_leaves_each_key_its_part() {
+    let time = ManualClock::new();
+    for keyed in both(&time, quota(10, 10), |builder| builder) {
+        for key in 0..=10 {
+            keyed.try_acquire(&key, key).unwrap();
+        }
+        keyed.set_quota(QuotaId::default(), quota(1_000, 30));
+        (0..=10).for_each(|key| assert_eq!(keyed.available(&key), 30 - 3 * key));
+        assert_eq!((keyed.available(&99), keyed.stats().keys), (30, 10));
+        assert_eq!(keyed.try_acquire(&10, 1), Err(Denied::Later { retry_after: ms(1) }));
+        keyed.set_quota(QuotaId::default(), quota(1_000, 5));
+        (0..=10).for_each(|key| assert_eq!(keyed.available(&key), (10 - key) / 2));
+        keyed.set_quota(QuotaId::default(), Quota::UNLIMITED);
+        keyed.try_acquire(&10, u64::MAX).unwrap();
+        keyed.set_quota(QuotaId::default(), quota(1, 3));
+        assert_eq!(keyed.available(&10), 3);
+        time.advance(ms(77));
+    }
+}
+
+#[test]
+fn a_key_keeps_its_part_when_its_rule_changes() {
+    let time = ManualClock::new();
+    let paid = Arc::new(AtomicBool::new(false));
+    let rule = |paid: &Arc<AtomicBool>| {
+        let paid = Arc::clone(paid);
+        move |_: &u64| QuotaId(u8::from(paid.load(Ordering::Relaxed)))
+    };
+    let quotas = [quota(10, 10), quota(100, 100)];
+    for keyed in both(&time, quotas[0], |builder| builder.quotas(quotas, rule(&paid))) {
+        paid.store(false, Ordering::Relaxed);
+        keyed.try_acquire(&1, 8).unwrap();
+        paid.store(true, Ordering::Relaxed);
+        assert_eq!(keyed.available(&1), 20);
+        keyed.try_acquire(&1, 20).unwrap();
+        // Also when the quota that it had changes meanwhile.
+        keyed.set_quota(QuotaId(1), quota(1, 2));
+        keyed.set_quota(QuotaId(0), quota(1, 4));
+        paid.store(false, Ordering::Relaxed);
+        assert_eq!((keyed.try_acquire(&1, 1).is_err(), keyed.stats().keys), (true, 1));
+        time.advance(ms(1_000));
+        keyed.try_acquire(&1, 1).unwrap();
+    }
+}
+
+#[test]
+fn another_quota_times_those_who_wait_anew() {
+    let time = ManualClock::new();
+    for keyed in both(&time, quota(10, 4), |builder| builder) {
+        let start = time.clock().now();
+        keyed.try_acquire(&1, 4).unwrap();
+        keyed.try_acquire(&2, 4).unwrap();
+        let (mut one, mut other) = (Hand::new(keyed.acquire(&1, 1)), Hand::new(keyed.acquire(&2, 2)));
+        let (mut large, mut late) =
+            (Hand::new(keyed.acquire(&1, 4)), Hand::new(keyed.acquire_by(&2, 1, start + ms(400))));
+        for pending in [one.poll(), other.poll(), large.poll(), late.poll()] {
+            assert!(pending.is_pending());
+        }
+        keyed.set_quota(QuotaId::default(), quota(2, 3));
+        assert_eq!(large.poll(), Poll::Ready(Err(Denied::TooLarge { max: 3 })));
+        assert_eq!(late.poll(), Poll::Ready(Err(Denied::WouldMissDeadline { needed: ms(1_500) })));
+        assert_eq!((one.wakes(), other.wakes()), (1, 1));
+        assert!(one.poll().is_pending() && other.poll().is_pending());
+        keyed.set_quota(QuotaId::default(), quota(1_000, 3));
+        assert!(one.poll().is_pending() && other.poll().is_pending());
+        time.advance(ms(1));
+        assert!(one.poll().is_ready() && other.poll().is_pending());
+        keyed.set_quota(QuotaId::default(), Quota::new(Rate::ZERO, 3).unwrap());
+        assert_eq!(other.poll(), Poll::Ready(Err(Denied::Later { retry_after: Duration::MAX })));
+        assert_eq!((keyed.stats().waiting, time.timers()), (0, 0));
+        time.advance(ms(10_000));
+    }
+}
+
+/// Whatever happens to the quotas meanwhile, nobody gets more than the largest of them gives.
+#[test]
+fn quotas_change_while_threads_ask() {
+    let time = ManualClock::new();
+    for keyed in both(&time, Quota::new(Rate::ZERO, 64).unwrap(), |builder| builder.max_keys(1_000)) {
+        let admitted: u64 = std::thread::scope(|scope| {
+            let work =
+                || (0..8_000_u64).filter(|turn| keyed.try_acquire(&(turn % 40), 1).is_ok()).count() as u64;
+            let threads: Vec<_> = (0..3).map(|_| scope.spawn(work)).collect();
+            for turn in 0..200 {
+                let burst = if turn % 2 == 0 { 32 } else { 64 };
+                keyed.set_quota(QuotaId::default(), Quota::new(Rate::ZERO, burst).unwrap());
+            }
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert!(admitted <= 40 * 64, "{admitted}");
+        keyed.set_quota(QuotaId::default(), Quota::new(Rate::ZERO, 64).unwrap());
+        let rest: u64 = (0..40).map(|key| keyed.available(&key)).sum();
+        // One admitted of 32 is two of 64, and what is left is rounded down.
+        assert!(admitted + rest <= 40 * 64, "{admitted} {rest}");
+        assert_eq!((keyed.stats().keys, keyed.stats().evicted), (40, 0));
+    }
+}
+
+#[test]
+fn closing_is_heard_by_all_keys() {
+    let time = ManualClock::new();
+    for keyed in both(&time, quota(10, 1), |builder| builder) {
+        let limit = keyed.limit_of(&3);
+        let keys: Vec<_> = (0..20).collect();
+        keys.iter().for_each(|key| _ = keyed.try_acquire(key, 1).unwrap());
+        let mut waits: Vec<_> = keys.iter().map(|key| Hand::new(keyed.acquire(key, 1))).collect();
+        waits.iter_mut().for_each(|wait| assert!(wait.poll().is_pending()));
+        assert!(!keyed.is_closed());
+        keyed.close();
+        keyed.close();
+        for wait in &mut waits {
+            assert_eq!((wait.wakes(), wait.poll()), (1, Poll::Ready(Err(Denied::Closed))));
+        }
+        assert_eq!(keyed.try_acquire(&1, 1), Err(Denied::Closed));
+        assert_eq!(keyed.try_acquire(&77, 0), Err(Denied::Closed));
+        assert_eq!(limit.peek_at(time.clock().now(), 0), Err(Denied::Closed));
+        assert_eq!(Hand::new(keyed.acquire(&99, 1)).poll(), Poll::Ready(Err(Denied::Closed)));
+        assert_eq!((keyed.is_closed(), keyed.stats().waiting, time.timers()), (true, 0, 0));
+    }
+}
+
+/// A cell of the shared ones that comes back unused is there for the next; before it was lost.
+#[test]
+fn shared_cells_come_back_unused() {
+    let time = ManualClock::new();
+    let flood = |builder: KeyedBuilder<u64>| builder.max_keys(4).on_full(OnFull::SharedOverflow);
+    for keyed in both(&time, Quota::new(Rate::ZERO, 3).unwrap(), flood) {
+        let mut key = 0;
+        while keyed.stats().overflowed == 0 {
+            key += 1;
+            keyed.try_acquire(&key, 1).unwrap();
+        }
+        let limit = keyed.limit_of(&key);
+        let grant = limit.try_acquire_at(time.clock().now(), 2).unwrap();
+        assert_eq!((grant.remaining(), keyed.available(&key)), (0, 0), "one before, and these");
+        assert!(keyed.try_acquire(&key, 1).is_err());
+        limit.release(grant, Outcome::Unused);
+        assert_eq!(keyed.available(&key), 2);
+        keyed.try_acquire(&key, 2).unwrap();
+        // With another quota the shared cells are as empty as they were.
+        keyed.set_quota(QuotaId::default(), Quota::new(Rate::ZERO, 6).unwrap());
+        assert_eq!(keyed.available(&key), 0);
+    }
+}
+
+#[test]
+fn the_exact_mode_keeps_nine_eighths_at_most() {
+    for max_keys in [1, 7, 1_000, 2_048, 5_000, 70_001] {
+        let time = ManualClock::new();
+        let keyed = builder(&time, Quota::new(Rate::ZERO, 1).unwrap()).max_keys(max_keys).exact().build();
+        (0..2 * max_keys as u64).for_each(|key| _ = keyed.try_acquire(&key, 1).unwrap());
+        let stats = keyed.stats();
+        assert!(stats.places <= max_keys + max_keys / 8 && stats.keys <= stats.places, "{stats:?}");
+        assert!(stats.keys >= max_keys * 31 / 32, "{stats:?}");
+    }
 }

@@ -9,7 +9,7 @@ use weirs_runtime::Clock;
 use super::exact::{Exact, ExactTable};
 use super::{KeyHasher, Keyed, Lines, OnFull, Places, QuotaId, Rule, Shared, Table, Terms};
 use crate::Quota;
-use crate::line::MAX_WAITERS;
+use crate::line::{Counts, MAX_WAITERS};
 
 /// Makes a [`Keyed`]; made by [`Keyed::builder`].
 ///
@@ -34,6 +34,7 @@ pub struct KeyedBuilder<K: ?Sized> {
     exact: Option<MakeExact<K>>,
     max_waiters: usize,
     clock: Option<Clock>,
+    counts: bool,
 }
 
 type MakeExact<K> = fn(usize, Box<[Terms]>, OnFull) -> Box<dyn ExactTable<K>>;
@@ -48,10 +49,15 @@ impl<K: Hash + ?Sized + 'static> KeyedBuilder<K> {
             exact: None,
             max_waiters: MAX_WAITERS,
             clock: None,
+            counts: false,
         }
     }
 
     /// For how many keys there are places: 65,536 without it.
+    ///
+    /// A key may stand in some of the places only, so there are more: twice as many, of which a few in ten
+    /// thousand keys find none of theirs free when so many have spent something. In the exact mode it is an
+    /// eighth more at most, and none for less than 2,048: see [`KeyedStats::places`](super::KeyedStats).
     ///
     /// # Panics
     /// When it is zero or above 2^40.
@@ -69,8 +75,8 @@ impl<K: Hash + ?Sized + 'static> KeyedBuilder<K> {
 
     /// Several quotas, and the rule that says which a key has. They take the place of the one before.
     ///
-    /// The rule is asked at each request, so it is to be quick, and to say the same for a key each time:
-    /// with another quota a key begins anew.
+    /// The rule is asked at each request, so it is to be quick. When it names another quota for a key than
+    /// before, the key keeps the same part of its cells; those who wait for it stay with the one they came by.
     ///
     /// # Panics
     /// Without a quota, and with more than 256.
@@ -86,7 +92,9 @@ impl<K: Hash + ?Sized + 'static> KeyedBuilder<K> {
     }
 
     /// Keeps the keys and compares them, so that no two ever share their cells. It needs memory for the
-    /// keys, and a lock for each request, under which they are compared.
+    /// keys, and a lock for each request, under which they are compared. From 2,048 keys on there are several
+    /// locks with a share of the places each; one may be full a little before the others, so the shares are
+    /// an eighth larger: never more than nine eighths of `max_keys` are kept.
     pub fn exact(mut self) -> Self
     where
         K: Eq + Clone + Send + Sync,
@@ -107,6 +115,13 @@ impl<K: Hash + ?Sized + 'static> KeyedBuilder<K> {
         self
     }
 
+    /// Whether [`Keyed::stats`] tells how often it said what. Each answer then writes a counter that all keys
+    /// share.
+    pub fn counted(mut self, counted: bool) -> Self {
+        self.counts = counted;
+        self
+    }
+
     /// Makes it: all memory is taken here (but for the exact mode, which takes it as keys come).
     pub fn build(self) -> Keyed<K> {
         let clock = self.clock.unwrap_or_default();
@@ -121,6 +136,7 @@ impl<K: Hash + ?Sized + 'static> KeyedBuilder<K> {
             lines: Lines::new(),
             hasher: KeyHasher::new(&clock),
             rule: self.rule,
+            counts: Counts::new(self.counts),
             clock,
             max_waiters: self.max_waiters,
         };

@@ -8,6 +8,7 @@ use weirs_runtime::Instant;
 
 use super::terms::{Step, Terms};
 use super::{KeyedStats, Name, OnFull, Owned};
+use crate::Quota;
 use crate::credit::Taken;
 use crate::sync::{Mutex, lock};
 
@@ -17,10 +18,12 @@ const LOOKS: usize = 16;
 
 /// What [`Keyed`](super::Keyed) needs of it; it knows no bounds on keys.
 pub(super) trait ExactTable<K: ?Sized>: Send + Sync {
-    fn terms(&self) -> &[Terms];
+    fn quotas(&self) -> usize;
+    fn terms(&self, quota: u8) -> Terms;
     fn take(&self, now: Instant, key: &K, name: Name, n: u64) -> Taken;
-    fn spent(&self, now: Instant, key: &K, name: Name) -> Option<u64>;
-    fn give_back(&self, key: &K, name: Name, n: u64);
+    fn spent(&self, now: Instant, key: &K, name: Name) -> (Terms, Option<u64>);
+    fn give_back(&self, now: Instant, key: &K, name: Name, n: u64);
+    fn set_quota(&self, now: Instant, quota: u8, new: Quota);
     fn own(&self, key: &K) -> Owned<K>;
     fn same(&self, one: &K, other: &K) -> bool;
     fn sweep(&self, now: Instant, budget: usize) -> usize;
@@ -29,7 +32,9 @@ pub(super) trait ExactTable<K: ?Sized>: Send + Sync {
 
 pub(super) struct Exact<K> {
     shards: Box<[Mutex<Shard<K>>]>,
-    terms: Box<[Terms]>,
+    quotas: usize,
+    /// One change of a quota at a time, so that all shards end with the same.
+    change: Mutex<()>,
     most: usize,
     on_full: OnFull,
     hand: std::sync::atomic::AtomicUsize,
@@ -41,6 +46,7 @@ struct Shard<K> {
     places: Vec<Place<K>>,
     free: Vec<u32>,
     hand: usize,
+    terms: Box<[Terms]>,
     overflow: Box<[u64]>,
     stats: KeyedStats,
 }
@@ -82,13 +88,15 @@ impl<K> Exact<K> {
             places: Vec::new(),
             free: Vec::new(),
             hand: 0,
+            terms: terms.clone(),
             overflow: vec![0; terms.len()].into_boxed_slice(),
             stats: KeyedStats::default(),
         };
         Self {
             shards: (0..shards).map(|_| Mutex::new(shard())).collect(),
-            most: (max_keys + slack).div_ceil(shards),
-            terms,
+            most: (max_keys + slack) / shards,
+            quotas: terms.len(),
+            change: Mutex::new(()),
             on_full,
             hand: std::sync::atomic::AtomicUsize::new(0),
         }
@@ -101,11 +109,16 @@ impl<K> Exact<K> {
 }
 
 impl<K: Eq> Shard<K> {
-    fn find(&self, key: &K, name: Name) -> Option<u32> {
+    /// The place of a key, with what it has spent by the quota that it has now.
+    fn find(&mut self, now: Instant, key: &K, name: Name) -> Option<u32> {
         let mut at = *self.index.get(&name.hash)?;
         while at != NONE {
-            let place = &self.places[at as usize];
-            if place.name == name && place.key.as_ref() == Some(key) {
+            let place = &mut self.places[at as usize];
+            if place.name.hash == name.hash && place.key.as_ref() == Some(key) {
+                if place.name != name {
+                    let [old, new] = [place.name, name].map(|name| &self.terms[usize::from(name.quota)]);
+                    (place.spent, place.name) = (new.carried_over(old, place.spent, now), name);
+                }
                 return Some(at);
             }
             at = place.next;
@@ -153,14 +166,14 @@ impl<K: Eq> Shard<K> {
     }
 
     /// Of some places the one whose key has all its cells the soonest, and when.
-    fn victim(&mut self, terms: &[Terms]) -> Option<(u32, u64)> {
+    fn victim(&mut self) -> Option<(u32, u64)> {
         let mut best: Option<(u32, u64)> = None;
         for _ in 0..LOOKS.min(self.places.len()) {
             let at = self.hand % self.places.len();
             self.hand = at + 1;
             let place = &self.places[at];
             if place.key.is_some() {
-                let full = terms[usize::from(place.name.quota)].full(place.spent);
+                let full = self.terms[usize::from(place.name.quota)].full(place.spent);
                 if best.is_none_or(|(_, best)| best > full) {
                     best = Some((at as u32, full));
                 }
@@ -171,35 +184,44 @@ impl<K: Eq> Shard<K> {
 }
 
 impl<K: Eq + Clone + Send + Sync + 'static> ExactTable<K> for Exact<K> {
-    fn terms(&self) -> &[Terms] {
-        &self.terms
+    fn quotas(&self) -> usize {
+        self.quotas
+    }
+
+    fn terms(&self, quota: u8) -> Terms {
+        // All shards have the same.
+        lock(&self.shards[0]).terms[usize::from(quota)]
     }
 
     fn take(&self, now: Instant, key: &K, name: Name, n: u64) -> Taken {
-        let terms = &self.terms[usize::from(name.quota)];
         {
             let mut shard = lock(self.shard(name));
-            if let Some(at) = shard.find(key, name) {
-                return spend(terms, &mut shard.places[at as usize].spent, now, n);
+            let terms = shard.terms[usize::from(name.quota)];
+            if let Some(at) = shard.find(now, key, name) {
+                return spend(&terms, &mut shard.places[at as usize].spent, now, n);
             }
-        }
-        let (spent, left) = match terms.step(now, 0, n) {
-            Step::No(taken) => return taken,
-            Step::Spend { spent, left } => (spent, left),
-        };
-        if n == 0 || terms.is_unlimited() {
-            return Taken::Yes { left };
+            // A new key has all its cells: what is refused or costs nothing needs no place.
+            match terms.step(now, 0, n) {
+                Step::No(taken) => return taken,
+                Step::Spend { left, .. } if n == 0 || terms.is_unlimited() => return Taken::Yes { left },
+                Step::Spend { .. } => {}
+            }
         }
         let key = key.clone();
         // Dropped after the lock.
         let _gone;
         let mut shard = lock(self.shard(name));
         let shard = &mut *shard;
-        if let Some(at) = shard.find(&key, name) {
-            return spend(terms, &mut shard.places[at as usize].spent, now, n);
+        let terms = shard.terms[usize::from(name.quota)];
+        if let Some(at) = shard.find(now, &key, name) {
+            return spend(&terms, &mut shard.places[at as usize].spent, now, n);
         }
+        let (spent, left) = match terms.step(now, 0, n) {
+            Step::No(taken) => return taken,
+            Step::Spend { spent, left } => (spent, left),
+        };
         if shard.stats.keys >= self.most {
-            let Some((at, full)) = shard.victim(&self.terms) else { return Taken::No { at: None } };
+            let Some((at, full)) = shard.victim() else { return Taken::No { at: None } };
             if full > now.as_nanos() {
                 match self.on_full {
                     OnFull::EvictFullest => shard.stats.evicted += 1,
@@ -210,7 +232,7 @@ impl<K: Eq + Clone + Send + Sync + 'static> ExactTable<K> for Exact<K> {
                     }
                     OnFull::SharedOverflow => {
                         shard.stats.overflowed += 1;
-                        return spend(terms, &mut shard.overflow[usize::from(name.quota)], now, n);
+                        return spend(&terms, &mut shard.overflow[usize::from(name.quota)], now, n);
                     }
                 }
             }
@@ -220,18 +242,40 @@ impl<K: Eq + Clone + Send + Sync + 'static> ExactTable<K> for Exact<K> {
         Taken::Yes { left }
     }
 
-    fn spent(&self, _: Instant, key: &K, name: Name) -> Option<u64> {
-        let shard = lock(self.shard(name));
-        let at = shard.find(key, name);
-        at.map(|at| shard.places[at as usize].spent)
+    fn spent(&self, now: Instant, key: &K, name: Name) -> (Terms, Option<u64>) {
+        let mut shard = lock(self.shard(name));
+        let terms = shard.terms[usize::from(name.quota)];
+        if let Some(at) = shard.find(now, key, name) {
+            return (terms, Some(shard.places[at as usize].spent));
+        }
+        // It takes of the shared cells if there is no place for it. (One that has all is found when it comes.)
+        let is_full = self.on_full == OnFull::SharedOverflow && shard.stats.keys >= self.most;
+        (terms, is_full.then(|| shard.overflow[usize::from(name.quota)]))
     }
 
-    fn give_back(&self, key: &K, name: Name, n: u64) {
-        let parts = self.terms[usize::from(name.quota)].parts(n);
+    fn give_back(&self, now: Instant, key: &K, name: Name, n: u64) {
         let mut shard = lock(self.shard(name));
-        if let Some(at) = shard.find(key, name) {
-            let spent = &mut shard.places[at as usize].spent;
-            *spent = spent.saturating_sub(parts);
+        let parts = shard.terms[usize::from(name.quota)].parts(n);
+        let spent = match shard.find(now, key, name) {
+            Some(at) => &mut shard.places[at as usize].spent,
+            None if self.on_full == OnFull::SharedOverflow => &mut shard.overflow[usize::from(name.quota)],
+            // Without a place there is nothing to come back to: it has all.
+            None => return,
+        };
+        *spent = spent.saturating_sub(parts);
+    }
+
+    fn set_quota(&self, now: Instant, quota: u8, new: Quota) {
+        let new = Terms::new(new, now);
+        let _changing = lock(&self.change);
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let old = std::mem::replace(&mut shard.terms[usize::from(quota)], new);
+            let spent = &mut shard.overflow[usize::from(quota)];
+            *spent = new.carried_over(&old, *spent, now);
+            for place in shard.places.iter_mut().filter(|place| place.name.quota == quota) {
+                place.spent = new.carried_over(&old, place.spent, now);
+            }
         }
     }
 
@@ -256,7 +300,7 @@ impl<K: Eq + Clone + Send + Sync + 'static> ExactTable<K> for Exact<K> {
                 let at = shard.hand % shard.places.len();
                 shard.hand = at + 1;
                 let place = &shard.places[at];
-                let full = self.terms[usize::from(place.name.quota)].full(place.spent);
+                let full = shard.terms[usize::from(place.name.quota)].full(place.spent);
                 if place.key.is_some() && full <= now.as_nanos() {
                     gone.push(shard.remove(at as u32));
                 }

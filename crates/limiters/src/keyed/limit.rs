@@ -49,6 +49,9 @@ impl<K: ?Sized + 'static> Limit for KeyLimit<K> {
     }
 
     fn peek_at(&self, now: Instant, cost: u64) -> Result<u64, Denied> {
+        if self.shared.lines.is_closed() {
+            return Err(Denied::Closed);
+        }
         if let Some(line) = self.shared.lines.find(&self.shared.table, self.key(), self.name) {
             return line.peek_at(now, cost);
         }
@@ -57,7 +60,7 @@ impl<K: ?Sized + 'static> Limit for KeyLimit<K> {
         if cost <= left {
             return Ok(left - cost);
         }
-        match table.terms()[usize::from(self.name.quota)].most() {
+        match table.terms(self.name.quota).most() {
             max if cost > max => Err(Denied::TooLarge { max }),
             _ => Err(crate::line::later(now, table.when(now, self.key(), self.name, cost))),
         }
@@ -73,7 +76,8 @@ impl<K: ?Sized + 'static> Limit for KeyLimit<K> {
 
     fn release(&self, grant: Grant, outcome: Outcome) {
         if outcome == Outcome::Unused {
-            self.shared.table.give_back(self.key(), self.name, grant.cost());
+            let now = self.shared.clock.now();
+            self.shared.table.give_back(now, self.key(), self.name, grant.cost());
             if let Some(line) = self.shared.lines.find(&self.shared.table, self.key(), self.name) {
                 line.brought();
             }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use weirs_runtime::Instant;
@@ -18,6 +18,7 @@ const STRIPES: usize = 16;
 pub(super) struct Lines<K: ?Sized> {
     stripes: [Stripe<K>; STRIPES],
     waiting: AtomicUsize,
+    closed: AtomicBool,
 }
 
 struct Stripe<K: ?Sized> {
@@ -58,11 +59,11 @@ impl<K: ?Sized> line::Source for Source<K> {
     }
 
     fn most(&self) -> u64 {
-        self.table.terms()[usize::from(self.name.quota)].most()
+        self.table.terms(self.name.quota).most()
     }
 
-    fn give_back(&self, _: Instant, n: u64) {
-        self.table.give_back(self.key(), self.name, n);
+    fn give_back(&self, taken: Instant, n: u64) {
+        self.table.give_back(taken, self.key(), self.name, n);
     }
 
     fn owe(&self, _: Instant, _: u64) {}
@@ -71,11 +72,49 @@ impl<K: ?Sized> line::Source for Source<K> {
 impl<K: ?Sized> Lines<K> {
     pub(super) fn new() -> Self {
         let stripe = || Stripe { lines: AtomicUsize::new(0), map: Mutex::new(HashMap::new()) };
-        Self { stripes: std::array::from_fn(|_| stripe()), waiting: AtomicUsize::new(0) }
+        Self {
+            stripes: std::array::from_fn(|_| stripe()),
+            waiting: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Since when somebody waits, of all.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.all().iter().filter_map(|line| line.waiting().1).min()
+    }
+
+    /// Those who wait are timed anew.
+    pub(super) fn review(&self, now: Instant) {
+        self.all().iter().for_each(|line| line.change(now, |_| {}));
+    }
+
+    pub(super) fn close(&self) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // Whoever asks looks whether somebody waits; from now on that looks so for all, so they look here.
+        self.stripes.iter().for_each(|stripe| _ = stripe.lines.fetch_add(1, Ordering::Release));
+        self.all().iter().for_each(|line| line.close());
+    }
+
+    /// Only where [`anybody`](Self::anybody) says so.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// All lines. They have keys in them, so they are dropped outside the locks.
+    fn all(&self) -> Vec<Arc<Line<Source<K>>>> {
+        let mut all = Vec::new();
+        for stripe in &self.stripes {
+            let map = lock(&stripe.map);
+            all.extend(map.values().flatten().map(|entry| Arc::clone(&entry.line)));
+        }
+        all
     }
 
     /// Whether somebody may wait for this key.
@@ -153,6 +192,20 @@ impl<K: ?Sized> Shared<K> {
         waiting: &mut Waiting,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Grant, Denied>> {
+        let polled = self.poll_line(key, name, waiting, cx);
+        if let Poll::Ready(result) = &polled {
+            self.counts.count(waiting.cost(), result);
+        }
+        polled
+    }
+
+    fn poll_line(
+        &self,
+        key: Option<&K>,
+        name: Name,
+        waiting: &mut Waiting,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Grant, Denied>> {
         let line = match waiting.key() {
             Some(_) => self.lines.find(&self.table, key, name),
             None => match self.begin(key, name, waiting.cost()) {
@@ -172,6 +225,9 @@ impl<K: ?Sized> Shared<K> {
         n: u64,
     ) -> Result<Arc<Line<Source<K>>>, Result<Grant, Denied>> {
         let now = self.clock.now();
+        if self.lines.is_closed() {
+            return Err(Err(Denied::Closed));
+        }
         let is_free = !self.lines.anybody(name) || self.lines.find(&self.table, key, name).is_none();
         if is_free {
             match told(now, n, self.table.take(now, key, name, n)) {
@@ -190,24 +246,36 @@ impl<K: ?Sized> Shared<K> {
         if let Err(waiting) = joined {
             return Err(Err(Denied::QueueFull { waiting }));
         }
-        Ok(self.enter(key, name, owned))
+        match self.enter(key, name, owned) {
+            Some(line) => Ok(line),
+            None => {
+                self.lines.waiting.fetch_sub(1, Ordering::Relaxed);
+                Err(Err(Denied::Closed))
+            }
+        }
     }
 
-    fn enter(&self, key: Option<&K>, name: Name, owned: Option<Owned<K>>) -> Arc<Line<Source<K>>> {
+    /// None if it was closed.
+    fn enter(&self, key: Option<&K>, name: Name, owned: Option<Owned<K>>) -> Option<Arc<Line<Source<K>>>> {
         let source = Source { table: Arc::clone(&self.table), name, owned };
         // Dropped after the lock, if it is not needed: it has a key in it.
         let line = Arc::new(Line::new(source, self.clock.clone(), self.max_waiters, Counts::new(false)));
         let stripe = self.lines.stripe(name);
         let mut map = lock(&stripe.map);
+        // Under the lock: whoever closes it sees this line, or it is seen here.
+        if self.lines.is_closed() {
+            drop(map);
+            return None;
+        }
         let entries = map.entry(name).or_default();
         if let Some(entry) = entries.iter_mut().find(|entry| entry.is_of(&self.table, key)) {
             entry.users += 1;
-            return Arc::clone(&entry.line);
+            return Some(Arc::clone(&entry.line));
         }
         entries.push(Entry { line: Arc::clone(&line), users: 1 });
         stripe.lines.fetch_add(1, Ordering::SeqCst);
         drop(map);
-        line
+        Some(line)
     }
 
     pub(super) fn cancel(&self, key: Option<&K>, name: Name, waiting: &mut Waiting) {

@@ -1,8 +1,8 @@
 //! [`Table`]: places for keys, known by their hashes.
 //!
 //! A bucket of 64 bytes has four places; a key may stand in the two buckets of a pair, and if all their
-//! places are taken, in those of another pair. Each place has a name (a hash, and the number of the quota in
-//! its low bits) and a counter.
+//! places are taken, in those of another pair. Each place has a name (a hash, and the number of the quota's
+//! slot in its low bits) and a counter.
 //!
 //! 1. Names are written under the locks of the key's pairs, so no key has two places.
 //! 2. Whoever takes a place for another key writes `FROZEN` into the counter first, then the name, then the
@@ -10,15 +10,19 @@
 //! 3. Whoever charges a key without a lock reads name, counter, and name again, and exchanges the counter:
 //!    if it was frozen since, the exchange fails; if it was written anew before it was read, the name shows
 //!    it.
+//! 4. A key whose name has the slot of another quota, or of the same before it changed, is given its new name
+//!    and what it has spent by the new quota, under the lock of its place.
 
 use std::sync::atomic::AtomicUsize;
 
 use weirs_runtime::Instant;
 
+use super::quotas::Quotas;
 use super::terms::{Step, Terms};
 use super::{KeyedStats, Name, OnFull};
+use crate::Quota;
 use crate::credit::Taken;
-use crate::sync::{AtomicU64, Mutex, Ordering, fence, lock};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, fence, lock};
 
 const PLACES: usize = 4;
 const LOCKS: usize = 64;
@@ -27,12 +31,13 @@ const FROZEN: u64 = u64::MAX;
 
 pub(super) struct Table {
     buckets: Box<[Bucket]>,
-    terms: Box<[Terms]>,
-    /// The low bits of a name that are the quota's number.
-    quota_mask: u64,
+    quotas: Quotas,
+    /// The low bits of a name that are the number of the slot.
+    slot_mask: u64,
     on_full: OnFull,
     locks: Box<[Mutex<()>]>,
-    overflow: Box<[AtomicU64]>,
+    /// What is spent of the shared cells, for each quota.
+    overflow: Box<[Mutex<u64>]>,
     hand: AtomicUsize,
     keys: AtomicUsize,
     evicted: AtomicU64,
@@ -61,14 +66,15 @@ impl Table {
     pub(super) fn new(max_keys: usize, terms: Box<[Terms]>, on_full: OnFull) -> Self {
         // Twice as many places as keys, in pairs of buckets.
         let pairs = max_keys.div_ceil(PLACES);
-        let quota_mask = (terms.len() as u64).next_power_of_two() - 1;
+        // Each quota has two slots.
+        let slot_mask = (2 * terms.len() as u64).next_power_of_two() - 1;
         Self {
             buckets: (0..2 * pairs).map(|_| Bucket::default()).collect(),
-            quota_mask,
+            slot_mask,
             on_full,
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
-            overflow: terms.iter().map(|_| AtomicU64::new(0)).collect(),
-            terms,
+            overflow: terms.iter().map(|_| Mutex::new(0)).collect(),
+            quotas: Quotas::new(&terms),
             hand: AtomicUsize::new(0),
             keys: AtomicUsize::new(0),
             evicted: AtomicU64::new(0),
@@ -77,41 +83,43 @@ impl Table {
         }
     }
 
-    pub(super) fn terms(&self) -> &[Terms] {
-        &self.terms
+    pub(super) fn quotas(&self) -> usize {
+        self.quotas.len()
+    }
+
+    pub(super) fn terms(&self, quota: u8) -> Terms {
+        self.quotas.current(quota).1
     }
 
     #[inline]
     pub(super) fn take(&self, now: Instant, name: Name, n: u64) -> Taken {
-        let terms = &self.terms[usize::from(name.quota)];
-        let word = self.word(name);
+        let (slot, terms) = self.quotas.current(name.quota);
+        let word = self.word(name, slot);
         if let Some(place) = self.find(word) {
-            if let Charged::Told(taken) = place.charge(terms, now, word, n) {
+            if let Charged::Told(taken) = place.charge(&terms, now, word, n) {
                 return taken;
             }
         }
-        self.take_slowly(now, word, terms, name.quota, n)
+        self.take_slowly(now, name, n)
     }
 
     #[cold]
-    fn take_slowly(&self, now: Instant, word: u64, terms: &Terms, quota: u8, n: u64) -> Taken {
+    fn take_slowly(&self, now: Instant, name: Name, n: u64) -> Taken {
+        let _locks = self.lock(name);
+        let (word, terms, found) = self.settle(now, name);
+        if let Some(place) = found {
+            return place.charge_locked(&terms, now, n);
+        }
         // A new key has all its cells: what is refused or costs nothing needs no place.
         let (spent, left) = match terms.step(now, 0, n) {
-            Step::No(taken) => match self.lock_and_find(word) {
-                (_locks, Some(place)) => return place.charge_locked(terms, now, n),
-                _ => return taken,
-            },
+            Step::No(taken) => return taken,
             Step::Spend { spent, left } => (spent, left),
         };
-        let (_locks, found) = self.lock_and_find(word);
-        if let Some(place) = found {
-            return place.charge_locked(terms, now, n);
-        }
         if n == 0 || terms.is_unlimited() {
             return Taken::Yes { left };
         }
         loop {
-            let Victim { place, name, spent: before, full } = self.victim(word, now);
+            let Victim { place, name: victim, spent: before, full } = self.victim(word, now);
             if full > now.as_nanos() {
                 match self.on_full {
                     OnFull::EvictFullest => self.evicted.fetch_add(1, Ordering::Relaxed),
@@ -122,41 +130,114 @@ impl Table {
                     }
                     OnFull::SharedOverflow => {
                         self.overflowed.fetch_add(1, Ordering::Relaxed);
-                        return charge(&self.overflow[usize::from(quota)], terms, now, n);
+                        return self.take_shared(now, name.quota, n);
                     }
                 };
             }
             if place.give_to(before, word, spent) {
-                self.keys.fetch_add(usize::from(name == 0), Ordering::Relaxed);
+                self.keys.fetch_add(usize::from(victim == 0), Ordering::Relaxed);
                 return Taken::Yes { left };
             }
             // Its key was charged just now: it is not the one to go, or not for nothing.
         }
     }
 
-    pub(super) fn spent(&self, now: Instant, name: Name) -> Option<u64> {
-        let word = self.word(name);
-        if let Some(spent) = self.find(word).and_then(|place| place.read(word)) {
-            return Some(spent);
+    fn take_shared(&self, now: Instant, quota: u8, n: u64) -> Taken {
+        let mut shared = lock(&self.overflow[usize::from(quota)]);
+        // It changes under this lock.
+        let (_, terms) = self.quotas.current(quota);
+        match terms.step(now, *shared, n) {
+            Step::Spend { spent, left } => {
+                *shared = spent;
+                Taken::Yes { left }
+            }
+            Step::No(taken) => taken,
         }
-        let (_locks, place) = self.lock_and_find(word);
-        if let Some(place) = place {
-            return Some(place.spent.load(Ordering::Relaxed));
-        }
-        // It takes of the shared cells if there is no place for it.
-        let is_shared =
-            self.on_full == OnFull::SharedOverflow && self.victim(word, now).full > now.as_nanos();
-        is_shared.then(|| self.overflow[usize::from(name.quota)].load(Ordering::Relaxed))
     }
 
-    pub(super) fn give_back(&self, name: Name, n: u64) {
-        let (word, parts) = (self.word(name), self.terms[usize::from(name.quota)].parts(n));
-        let (_locks, place) = self.lock_and_find(word);
-        // Without a place there is nothing to come back to: it has all, or took of the shared cells.
+    /// The terms of a key, and what it has spent by them; none if it has all.
+    pub(super) fn spent(&self, now: Instant, name: Name) -> (Terms, Option<u64>) {
+        let (slot, terms) = self.quotas.current(name.quota);
+        let word = self.word(name, slot);
+        if let Some(spent) = self.find(word).and_then(|place| place.read(word)) {
+            return (terms, Some(spent));
+        }
+        let _locks = self.lock(name);
+        let (word, terms, place) = self.settle(now, name);
         if let Some(place) = place {
-            let _ = place
-                .spent
-                .fetch_update(Ordering::AcqRel, Ordering::Acquire, |spent| Some(spent.saturating_sub(parts)));
+            return (terms, Some(place.spent.load(Ordering::Relaxed)));
+        }
+        // It takes of the shared cells if there is no place for it.
+        if self.on_full == OnFull::SharedOverflow && self.victim(word, now).full > now.as_nanos() {
+            let shared = lock(&self.overflow[usize::from(name.quota)]);
+            return (self.quotas.current(name.quota).1, Some(*shared));
+        }
+        (terms, None)
+    }
+
+    pub(super) fn give_back(&self, now: Instant, name: Name, n: u64) {
+        let _locks = self.lock(name);
+        let (_, terms, place) = self.settle(now, name);
+        match place {
+            Some(place) => {
+                let less = |spent: u64| Some(spent.saturating_sub(terms.parts(n)));
+                let _ = place.spent.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+            }
+            None if self.on_full == OnFull::SharedOverflow => {
+                let mut shared = lock(&self.overflow[usize::from(name.quota)]);
+                let (_, terms) = self.quotas.current(name.quota);
+                *shared = shared.saturating_sub(terms.parts(n));
+            }
+            // Without a place there is nothing to come back to: it has all.
+            None => {}
+        }
+    }
+
+    /// From now on this quota is another. Keys go over as they are asked for, and all others before this is
+    /// done.
+    pub(super) fn set_quota(&self, now: Instant, quota: u8, new: Quota) {
+        let _changing = self.quotas.changing();
+        {
+            let mut shared = lock(&self.overflow[usize::from(quota)]);
+            let (_, old) = self.quotas.current(quota);
+            let terms = self.quotas.set(quota, new, now);
+            *shared = terms.carried_over(&old, *shared, now);
+        }
+        let (slot, terms) = self.quotas.current(quota);
+        for (pair, buckets) in self.buckets.chunks(2).enumerate() {
+            let _lock = lock(&self.locks[pair % LOCKS]);
+            for place in buckets.iter().flat_map(|bucket| &bucket.0) {
+                let name = place.name.load(Ordering::Relaxed);
+                if name != 0 && name & self.slot_mask == slot ^ 1 {
+                    self.carry_over(place, name, (name & !self.slot_mask) | slot, &terms, terms.since());
+                }
+            }
+        }
+    }
+
+    /// The name, the terms and the place of a key, by the quota that it has now (rule 4). The locks are held.
+    fn settle(&self, now: Instant, name: Name) -> (u64, Terms, Option<&Place>) {
+        // Under the lock: whoever changes a quota has not been here yet, or its change is seen.
+        let (slot, terms) = self.quotas.current(name.quota);
+        let word = self.word(name, slot);
+        let place = self.find(word).or_else(|| {
+            let (place, other) = self.find_masked(word)?;
+            let changed = (other ^ word) & self.slot_mask == 1;
+            self.carry_over(place, other, word, &terms, if changed { terms.since() } else { now });
+            Some(place)
+        });
+        (word, terms, place)
+    }
+
+    fn carry_over(&self, place: &Place, name: u64, new: u64, terms: &Terms, at: Instant) {
+        let old = self.quotas.of_slot(name & self.slot_mask);
+        loop {
+            let spent = place.spent.load(Ordering::Relaxed);
+            let carried = old.map_or(spent, |old| terms.carried_over(&old, spent, at));
+            // Who charges it at this moment is heard.
+            if place.give_to(spent, new, carried) {
+                return;
+            }
         }
     }
 
@@ -192,23 +273,23 @@ impl Table {
             evicted: self.evicted.load(Ordering::Relaxed),
             denied_new: self.denied_new.load(Ordering::Relaxed),
             overflowed: self.overflowed.load(Ordering::Relaxed),
-            waiting: 0,
+            ..KeyedStats::default()
         }
     }
 
     #[inline]
-    fn word(&self, name: Name) -> u64 {
-        let word = (name.hash & !self.quota_mask) | u64::from(name.quota);
-        if word == 0 { self.quota_mask + 1 } else { word }
+    fn word(&self, name: Name, slot: u64) -> u64 {
+        let hash = name.hash & !self.slot_mask;
+        // Zero is nobody.
+        (if hash == 0 { self.slot_mask + 1 } else { hash }) | slot
     }
 
-    /// The numbers of the first buckets of its two pairs.
+    /// The numbers of the first buckets of its two pairs, whichever slot it has.
     #[inline]
     fn pairs(&self, word: u64) -> [usize; 2] {
-        let number = (self.buckets.len() / 2) as u128;
+        let (hash, number) = (word & !self.slot_mask, (self.buckets.len() / 2) as u128);
         let pair = |hash: u64| ((u128::from(hash) * number) >> 64) as usize * 2;
-        // The quota's number is in the low bits, which count for little.
-        [pair(word), pair(word.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32))]
+        [pair(hash), pair(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32))]
     }
 
     #[inline]
@@ -224,13 +305,21 @@ impl Table {
         None
     }
 
+    /// The same key with another slot, and its name.
+    fn find_masked(&self, word: u64) -> Option<(&Place, u64)> {
+        let [first, second] = self.pairs(word);
+        let places = [first, first + 1, second, second + 1].into_iter().flat_map(|at| &self.buckets[at].0);
+        let mut named = places.map(|place| (place, place.name.load(Ordering::Relaxed)));
+        named.find(|(_, name)| (name ^ word) & !self.slot_mask == 0)
+    }
+
     #[allow(clippy::type_complexity, reason = "the locks of two pairs, or of one")]
-    fn lock_and_find(&self, word: u64) -> ([Option<crate::sync::MutexGuard<'_, ()>>; 2], Option<&Place>) {
-        let mut locks = self.pairs(word).map(|pair| pair / 2 % LOCKS);
+    fn lock(&self, name: Name) -> [Option<MutexGuard<'_, ()>>; 2] {
+        let mut locks = self.pairs(self.word(name, 0)).map(|pair| pair / 2 % LOCKS);
         locks.sort_unstable();
         let first = lock(&self.locks[locks[0]]);
         let second = (locks[0] != locks[1]).then(|| lock(&self.locks[locks[1]]));
-        ([Some(first), second], self.find(word))
+        [Some(first), second]
     }
 
     /// The place that a new key gets. The locks are held.
@@ -258,8 +347,7 @@ impl Table {
     }
 
     fn full(&self, name: u64, spent: u64) -> u64 {
-        let quota = (name & self.quota_mask) as usize;
-        self.terms.get(quota).map_or(0, |terms| terms.full(spent))
+        self.quotas.of_slot(name & self.slot_mask).map_or(0, |terms| terms.full(spent))
     }
 
     fn is_full(&self, place: &Place, now: Instant) -> bool {

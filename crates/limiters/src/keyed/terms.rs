@@ -12,6 +12,9 @@ use crate::credit::Taken;
 /// A cell has 2^16 parts at most.
 const MOST_BITS: u32 = 16;
 
+/// So many words hold terms.
+pub(super) const WORDS: usize = 7;
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
     /// Parts, of which a cell has 2^bits.
@@ -50,6 +53,34 @@ impl Terms {
             factor = ((u128::from(cells) << shift) / u128::from(nanos)) as u64;
         }
         Self { cells, nanos, factor, shift, burst, bits, base }
+    }
+
+    pub(super) fn to_words(self) -> [u64; WORDS] {
+        let Self { cells, nanos, factor, shift, burst, bits, base } = self;
+        [cells, nanos, factor, u64::from(shift), burst, u64::from(bits), base]
+    }
+
+    #[inline]
+    pub(super) fn from_words([cells, nanos, factor, shift, burst, bits, base]: [u64; WORDS]) -> Self {
+        Self { cells, nanos, factor, shift: shift as u32, burst, bits: bits as u32, base }
+    }
+
+    /// Since when it counts.
+    pub(super) fn since(&self) -> Instant {
+        Instant::from_nanos(self.base)
+    }
+
+    /// What is spent by these terms of a key that had spent so much by others: at that time the same part of
+    /// its cells is missing.
+    pub(super) fn carried_over(&self, from: &Self, spent: u64, at: Instant) -> u64 {
+        let floor = self.floor(at);
+        if self.is_unlimited() || from.is_unlimited() {
+            return floor;
+        }
+        let missing = u128::from(spent.saturating_sub(from.floor(at)).min(from.burst));
+        // Rounded up: nobody gets anything by it.
+        let missing = (missing * u128::from(self.burst)).div_ceil(u128::from(from.burst.max(1)));
+        floor.saturating_add(missing as u64)
     }
 
     #[inline]
