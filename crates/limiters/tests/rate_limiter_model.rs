@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use common::Hand;
 use weirs_limiters::{AcquireCells, Denied, Keep, Quota, Rate, RateLimiter};
-use weirs_runtime::{Entropy, Instant, SeededEntropy};
-use weirs_testing::ManualClock;
+use weirs_runtime::{Entropy, Instant, Runtime, SeededEntropy};
+use weirs_testing::{ManualClock, apply, sim_test};
 
-const SEEDS: u64 = 3_000;
+/// For each seed of the simulator; 10,000 seeds in a deep run.
+const SCRIPTS: u64 = 15;
 const STEPS: usize = 60;
 
 /// Cells are counted in parts, 2^16 of them. What is there is `burst + generated - spent`.
@@ -217,7 +218,7 @@ fn script(seed: u64) {
     }
 }
 
-#[test]
-fn scripts_follow_the_model() {
-    (0..SEEDS).for_each(script);
+#[apply(sim_test)]
+async fn scripts_follow_the_model(runtime: Runtime) {
+    (0..SCRIPTS).for_each(|_| script(runtime.clock().random_u64()));
 }

@@ -6,9 +6,11 @@ use std::task::Poll;
 
 use common::Hand;
 use weirs_limiters::{AcquirePermit, Denied, Mode, Permit, Semaphore};
-use weirs_runtime::{Entropy, SeededEntropy};
+use weirs_runtime::{Entropy, Runtime, SeededEntropy};
+use weirs_testing::{apply, sim_test};
 
-const SEEDS: u64 = 3_000;
+/// For each seed of the simulator; 10,000 seeds in a deep run.
+const SCRIPTS: u64 = 15;
 const STEPS: usize = 80;
 const MAX_WAITERS: usize = 5;
 
@@ -205,7 +207,7 @@ fn continue_with<'a>(
     assert_eq!(semaphore.stats().held as i64, model.capacity - model.free, "{seed}");
 }
 
-#[test]
-fn scripts_follow_the_model() {
-    (0..SEEDS).for_each(script);
+#[apply(sim_test)]
+async fn scripts_follow_the_model(runtime: Runtime) {
+    (0..SCRIPTS).for_each(|_| script(runtime.clock().random_u64()));
 }

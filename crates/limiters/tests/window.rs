@@ -60,12 +60,12 @@ fn run(make: Make, script: &[(u64, u64)]) -> u64 {
 }
 
 /// Random scripts, and the best of them changed step by step for as long as that does not make them worse.
-fn adversary(make: Make) -> u64 {
-    let entropy = SeededEntropy::new(7);
+fn adversary(make: Make, seed: u64, tries: u64) -> u64 {
+    let entropy = SeededEntropy::new(seed);
     let below = |bound: u64| entropy.next_u64() % bound;
     let draw = || (below(if below(2) == 0 { 10 } else { LENGTH }), below(LIMIT + 2));
     let mut most = 0;
-    for _ in 0..12 {
+    for _ in 0..tries {
         let mut script: Vec<_> = (0..16).map(|_| draw()).collect();
         let mut reached = run(make, &script);
         for _ in 0..400 {
@@ -86,17 +86,28 @@ fn adversary(make: Make) -> u64 {
 #[test]
 fn no_adversary_gets_more_than_the_docs_say() {
     for (name, bound, make) in ALL {
-        let reached = adversary(make);
+        let reached = adversary(make, 7, 12);
         assert!(reached <= bound, "{name}: {reached}");
         // The search is good enough to break those that can be broken.
         assert!(reached >= bound - bound / 10, "{name}: {reached} only");
     }
 }
 
-#[test]
-fn retry_after_is_exact() {
+/// Other adversaries for each seed.
+#[apply(sim_test)]
+async fn other_adversaries_fare_no_better(runtime: Runtime) {
+    for (name, bound, make) in ALL {
+        let seed = runtime.clock().random_u64();
+        let reached = adversary(make, seed, 1);
+        assert!(reached <= bound, "{name} {seed}: {reached}");
+    }
+}
+
+#[apply(sim_test)]
+async fn retry_after_is_exact(runtime: Runtime) {
     for (name, _, make) in ALL {
-        for seed in 0..300 {
+        for _ in 0..3 {
+            let seed = runtime.clock().random_u64();
             let entropy = SeededEntropy::new(seed);
             let below = |bound: u64| entropy.next_u64() % bound;
             let time = ManualClock::new();
@@ -121,9 +132,10 @@ fn retry_after_is_exact() {
 }
 
 /// The log refuses only what would break the limit, and is otherwise a plain list.
-#[test]
-fn the_log_is_a_list() {
-    for seed in 0..500 {
+#[apply(sim_test)]
+async fn the_log_is_a_list(runtime: Runtime) {
+    for _ in 0..5 {
+        let seed = runtime.clock().random_u64();
         let entropy = SeededEntropy::new(seed);
         let below = |bound: u64| entropy.next_u64() % bound;
         let time = ManualClock::new();
