@@ -21,7 +21,7 @@ pub struct Vegas {
 impl Vegas {
     /// It begins with nothing known.
     pub fn new() -> Self {
-        Self { least: None, windows: 0.0, jitter: 0.75 }
+        Self { least: None, windows: 0.0, jitter: 0.0 }
     }
 }
 
@@ -33,6 +33,10 @@ impl LimitAlgorithm for Vegas {
             return if window.overloads > 0 { limit - step } else { limit };
         }
         let latency = window.mean.as_secs_f64();
+        if self.jitter == 0.0 {
+            // Not all that begin at once probe at once.
+            self.jitter = 0.5 + window.chance / 2.0;
+        }
         self.windows += 1.0;
         if self.windows >= 30.0 * limit * self.jitter {
             (self.windows, self.jitter) = (0.0, 0.5 + window.chance / 2.0);

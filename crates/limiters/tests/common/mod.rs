@@ -39,6 +39,7 @@ impl<F: Future> Hand<F> {
     }
 
     /// How often the last waker was woken.
+    #[allow(dead_code, reason = "each test program has its own copy, and not all look at it")]
     pub(crate) fn wakes(&self) -> usize {
         self.woken.0.load(Ordering::Relaxed)
     }
