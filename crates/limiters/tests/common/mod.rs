@@ -21,6 +21,7 @@ impl Wake for Woken {
     }
 }
 
+#[allow(dead_code, reason = "each test program has its own copy, and not all use all of it")]
 impl<F: Future> Hand<F> {
     pub(crate) fn new(future: F) -> Self {
         Self { future: Box::pin(future), woken: Arc::default() }
@@ -39,7 +40,6 @@ impl<F: Future> Hand<F> {
     }
 
     /// How often the last waker was woken.
-    #[allow(dead_code, reason = "each test program has its own copy, and not all look at it")]
     pub(crate) fn wakes(&self) -> usize {
         self.woken.0.load(Ordering::Relaxed)
     }
