@@ -130,6 +130,15 @@ type Rule<K> = dyn Fn(&K) -> QuotaId + Send + Sync;
 /// A key that is owned, in the exact mode.
 type Owned<K> = Arc<dyn Borrow<K> + Send + Sync>;
 
+/// How a key stands.
+struct Standing {
+    terms: Terms,
+    /// What is spent, by these terms; zero if it has all.
+    spent: u64,
+    /// Before then, in nanoseconds, it is refused for the lack of a place.
+    refused_until: u64,
+}
+
 enum Places<K: ?Sized> {
     Hashed(Table),
     Exact(Box<dyn ExactTable<K>>),
@@ -379,11 +388,10 @@ impl<K: ?Sized> Places<K> {
         }
     }
 
-    /// What is spent of this key, by which terms; none if it has all.
-    fn spent(&self, now: Instant, key: Option<&K>, name: Name) -> (Terms, Option<u64>) {
+    fn standing(&self, now: Instant, key: Option<&K>, name: Name) -> Standing {
         match (self, key) {
-            (Self::Hashed(table), _) => table.spent(now, name),
-            (Self::Exact(table), Some(key)) => table.spent(now, key, name),
+            (Self::Hashed(table), _) => table.standing(now, name),
+            (Self::Exact(table), Some(key)) => table.standing(now, key, name),
             (Self::Exact(_), None) => unreachable!("the exact mode knows its keys"),
         }
     }
@@ -397,13 +405,16 @@ impl<K: ?Sized> Places<K> {
     }
 
     fn left(&self, now: Instant, key: Option<&K>, name: Name) -> u64 {
-        let (terms, spent) = self.spent(now, key, name);
-        terms.left(now, spent.unwrap_or(0))
+        let Standing { terms, spent, refused_until } = self.standing(now, key, name);
+        if refused_until > now.as_nanos() { 0 } else { terms.left(now, spent) }
     }
 
     fn when(&self, now: Instant, key: Option<&K>, name: Name, n: u64) -> Option<Instant> {
-        let (terms, spent) = self.spent(now, key, name);
-        terms.when(now, spent.unwrap_or(0), n)
+        let Standing { terms, spent, refused_until } = self.standing(now, key, name);
+        if refused_until == u64::MAX {
+            return None;
+        }
+        terms.when(now, spent, n).map(|at| at.max(Instant::from_nanos(refused_until)))
     }
 }
 

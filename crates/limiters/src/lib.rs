@@ -13,6 +13,7 @@ mod rate;
 mod rate_limiter;
 mod semaphore;
 mod shed;
+mod sink;
 mod stream;
 mod sync;
 mod waiters;
@@ -35,9 +36,10 @@ pub use semaphore::{
     SemaphoreBuilder, SemaphoreStats,
 };
 pub use shed::{
-    Class, CoDel, Priority, PriorityShedder, QueueDelay, ShedderStats, Throttle, ThrottleBuilder,
-    ThrottleStats, Usage,
+    Class, CoDel, Priority, PriorityLimit, PriorityShedder, QueueDelay, ShedderStats, Throttle,
+    ThrottleBuilder, ThrottleStats, Usage,
 };
+pub use sink::{LimitSink, Paced, PacedError};
 pub use stream::{Admitted, LimitConcurrency, LimitStream, NotAdmitted, RateLimited};
 pub use warm_up::{WarmUp, WarmUpBuilder};
 pub use window::{

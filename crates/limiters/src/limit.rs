@@ -20,6 +20,9 @@ pub use waiting::Waiting;
 /// It is for whoever takes *some* limiter: `&dyn Limit`, or `Arc<dyn Limit>`. [`acquire`] waits for one and
 /// gives a guard; nothing is boxed for a wait. Whoever has a limiter of a known type calls its own methods.
 ///
+/// A request is a cost, and by when. Whose it is, or how important, is bound to the limit that is handed on:
+/// [`KeyLimit`](crate::KeyLimit) is for one key, [`PriorityLimit`](crate::PriorityLimit) for one priority.
+///
 /// # Rules for implementors
 /// 1. `try_acquire_at` admits the whole cost or none of it, and does not overtake those who wait, unless the
 ///    limiter's docs say so. Refused, it changes nothing. A cost of zero is admitted, and nothing is charged.

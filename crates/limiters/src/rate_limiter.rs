@@ -23,9 +23,10 @@ pub use reservation::Reservation;
 
 /// Admits so many cells in so long a time: in any time `W` at most `burst + rate * W`.
 ///
-/// Counting is exact for any rate, so nothing drifts, and a refusal is one only if the quota says so. An
-/// admission is one atomic exchange; a refusal writes nothing. Waiting is first come, first served, with one
-/// timer for all who wait. The quota may be changed at any time.
+/// Counting is exact for any rate, so nothing drifts, and a refusal is one only if the quota says so. Cells
+/// are counted in 65,536ths, so what is there may be off by one of these, and never by more. An admission is
+/// one atomic exchange; a refusal writes nothing. Waiting is first come, first served, with one timer for all
+/// who wait. The quota may be changed at any time.
 ///
 /// # Examples
 /// ```

@@ -421,3 +421,25 @@ fn the_exact_mode_keeps_nine_eighths_at_most() {
         assert!(stats.keys >= max_keys * 31 / 32, "{stats:?}");
     }
 }
+
+/// A look says what asking would, for a key without a place too.
+#[test]
+fn a_look_at_a_new_key_says_what_asking_says() {
+    for on_full in [OnFull::EvictFullest, OnFull::DenyNew, OnFull::SharedOverflow] {
+        let time = ManualClock::new();
+        for keyed in both(&time, quota(1, 3), |builder| builder.max_keys(4).on_full(on_full)) {
+            let mut refused = 0;
+            for key in 0..60 {
+                let (limit, now) = (keyed.limit_of(&key), time.clock().now());
+                let peeked = limit.peek_at(now, 2);
+                let available = keyed.available(&key);
+                let result = limit.try_acquire_at(now, 2);
+                assert_eq!(peeked, result.clone().map(|grant| grant.remaining()), "{on_full:?} {key}");
+                assert_eq!(available >= 2, result.is_ok(), "{on_full:?} {key}");
+                refused += u32::from(result.is_err());
+                time.advance(ms(70));
+            }
+            assert_eq!(refused > 0, on_full != OnFull::EvictFullest, "{on_full:?}");
+        }
+    }
+}

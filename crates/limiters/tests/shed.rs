@@ -1,10 +1,15 @@
 //! The promises of those that turn away: priorities, usage, queue delay, throttle.
 
+mod common;
+
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use common::Hand;
 use weirs_limiters::{
-    Class, CoDel, Denied, Limit, Outcome, Priority, PriorityShedder, QueueDelay, Semaphore, Throttle, Usage,
-    acquire, try_acquire,
+    AllOf, Class, CoDel, Denied, Limit, Outcome, Priority, PriorityShedder, QueueDelay, Semaphore, Throttle,
+    Usage, acquire, try_acquire,
 };
 use weirs_runtime::{Clock, Entropy, Instant, Runtime, SeededEntropy};
 use weirs_testing::{
@@ -348,4 +353,42 @@ fn a_throttle_that_never_lets_go_is_an_error() {
 #[should_panic(expected = "a share is above 0")]
 fn a_throttle_that_is_content_with_nothing_is_an_error() {
     let _ = Throttle::builder().healthy(0.0);
+}
+
+#[test]
+fn a_priority_is_a_limit_among_others() {
+    let shedder = Arc::new(PriorityShedder::new(ManualClock::new().clock().clone()));
+    let [high, low] = [Class::High, Class::Low].map(|class| shedder.limit_of(class.into()));
+    assert_eq!(high.priority(), Class::High.into());
+    let now = high.clock().now();
+    for _ in 0..50 {
+        high.try_acquire_at(now, 7).unwrap();
+        low.try_acquire_at(now, 7).unwrap();
+    }
+    shedder.set_rate(0.5);
+    let (level, threshold) = (Priority::from(Class::Low).level(), Priority::from(Class::Low).level());
+    assert_eq!(low.try_acquire_at(now, 1), Err(Denied::Shed { level, threshold }));
+    assert!(high.peek_at(now, 1).is_ok() && high.try_acquire_at(now, 1).is_ok());
+    let below = shedder.limit_of(Class::Background.into());
+    assert!(below.peek_at(now, 1).is_err() && below.peek_at(now, 0).is_ok());
+    assert!(below.try_acquire_at(now, 0).is_ok(), "nothing is asked for");
+    // It does not wait, nor is anything left of it.
+    assert!(matches!(Hand::new(acquire(&below, 1)).poll(), Poll::Ready(Err(Denied::Shed { .. }))));
+    assert_eq!((shedder.stats().admitted, shedder.stats().shed), (101, 2));
+}
+
+/// Of several limiters the priority is asked again after the wait.
+#[test]
+fn a_priority_before_a_semaphore() {
+    let shedder = Arc::new(PriorityShedder::new(ManualClock::new().clock().clone()));
+    let running = Semaphore::new(1);
+    let low = shedder.limit_of(Class::Low.into());
+    let all = AllOf::<&dyn Limit>::new().with("priority", &low).with("running", &running);
+    let held = all.try_acquire(1).unwrap();
+    let mut waits = Hand::new(all.acquire(1));
+    assert!(waits.poll().is_pending());
+    shedder.set_rate(1.0);
+    held.success();
+    let Poll::Ready(Err(refused)) = waits.poll() else { panic!("it is turned away now") };
+    assert_eq!((refused.name(), running.available()), ("priority", 1), "and holds nothing");
 }

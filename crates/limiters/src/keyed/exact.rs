@@ -7,7 +7,7 @@ use std::sync::Arc;
 use weirs_runtime::Instant;
 
 use super::terms::{Step, Terms};
-use super::{KeyedStats, Name, OnFull, Owned};
+use super::{KeyedStats, Name, OnFull, Owned, Standing};
 use crate::Quota;
 use crate::credit::Taken;
 use crate::sync::{Mutex, lock};
@@ -21,7 +21,7 @@ pub(super) trait ExactTable<K: ?Sized>: Send + Sync {
     fn quotas(&self) -> usize;
     fn terms(&self, quota: u8) -> Terms;
     fn take(&self, now: Instant, key: &K, name: Name, n: u64) -> Taken;
-    fn spent(&self, now: Instant, key: &K, name: Name) -> (Terms, Option<u64>);
+    fn standing(&self, now: Instant, key: &K, name: Name) -> Standing;
     fn give_back(&self, now: Instant, key: &K, name: Name, n: u64);
     fn set_quota(&self, now: Instant, quota: u8, new: Quota);
     fn own(&self, key: &K) -> Owned<K>;
@@ -242,15 +242,26 @@ impl<K: Eq + Clone + Send + Sync + 'static> ExactTable<K> for Exact<K> {
         Taken::Yes { left }
     }
 
-    fn spent(&self, now: Instant, key: &K, name: Name) -> (Terms, Option<u64>) {
+    fn standing(&self, now: Instant, key: &K, name: Name) -> Standing {
         let mut shard = lock(self.shard(name));
         let terms = shard.terms[usize::from(name.quota)];
         if let Some(at) = shard.find(now, key, name) {
-            return (terms, Some(shard.places[at as usize].spent));
+            return Standing { terms, spent: shard.places[at as usize].spent, refused_until: 0 };
         }
-        // It takes of the shared cells if there is no place for it. (One that has all is found when it comes.)
-        let is_full = self.on_full == OnFull::SharedOverflow && shard.stats.keys >= self.most;
-        (terms, is_full.then(|| shard.overflow[usize::from(name.quota)]))
+        let mut full = 0;
+        if shard.stats.keys >= self.most && !terms.is_unlimited() {
+            // Whoever asks next is told of the same one.
+            let hand = shard.hand;
+            full = shard.victim().map_or(u64::MAX, |(_, full)| full);
+            shard.hand = hand;
+        }
+        match self.on_full {
+            OnFull::SharedOverflow if full > now.as_nanos() => {
+                Standing { terms, spent: shard.overflow[usize::from(name.quota)], refused_until: 0 }
+            }
+            OnFull::DenyNew => Standing { terms, spent: 0, refused_until: full },
+            _ => Standing { terms, spent: 0, refused_until: 0 },
+        }
     }
 
     fn give_back(&self, now: Instant, key: &K, name: Name, n: u64) {

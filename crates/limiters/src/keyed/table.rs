@@ -19,7 +19,7 @@ use weirs_runtime::Instant;
 
 use super::quotas::Quotas;
 use super::terms::{Step, Terms};
-use super::{KeyedStats, Name, OnFull};
+use super::{KeyedStats, Name, OnFull, Standing};
 use crate::Quota;
 use crate::credit::Taken;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, fence, lock};
@@ -155,24 +155,26 @@ impl Table {
         }
     }
 
-    /// The terms of a key, and what it has spent by them; none if it has all.
-    pub(super) fn spent(&self, now: Instant, name: Name) -> (Terms, Option<u64>) {
+    pub(super) fn standing(&self, now: Instant, name: Name) -> Standing {
         let (slot, terms) = self.quotas.current(name.quota);
         let word = self.word(name, slot);
         if let Some(spent) = self.find(word).and_then(|place| place.read(word)) {
-            return (terms, Some(spent));
+            return Standing { terms, spent, refused_until: 0 };
         }
         let _locks = self.lock(name);
         let (word, terms, place) = self.settle(now, name);
         if let Some(place) = place {
-            return (terms, Some(place.spent.load(Ordering::Relaxed)));
+            return Standing { terms, spent: place.spent.load(Ordering::Relaxed), refused_until: 0 };
         }
-        // It takes of the shared cells if there is no place for it.
-        if self.on_full == OnFull::SharedOverflow && self.victim(word, now).full > now.as_nanos() {
-            let shared = lock(&self.overflow[usize::from(name.quota)]);
-            return (self.quotas.current(name.quota).1, Some(*shared));
+        let full = self.victim(word, now).full;
+        match self.on_full {
+            OnFull::SharedOverflow if full > now.as_nanos() && !terms.is_unlimited() => {
+                let shared = lock(&self.overflow[usize::from(name.quota)]);
+                Standing { terms: self.quotas.current(name.quota).1, spent: *shared, refused_until: 0 }
+            }
+            OnFull::DenyNew if !terms.is_unlimited() => Standing { terms, spent: 0, refused_until: full },
+            _ => Standing { terms, spent: 0, refused_until: 0 },
         }
-        (terms, None)
     }
 
     pub(super) fn give_back(&self, now: Instant, name: Name, n: u64) {

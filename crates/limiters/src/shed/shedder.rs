@@ -1,10 +1,11 @@
 //! [`PriorityShedder`]: turns one rejection rate into a level.
 
 use std::fmt;
+use std::sync::Arc;
 
 use weirs_runtime::Clock;
 
-use super::Priority;
+use super::{Priority, PriorityLimit};
 use crate::Denied;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 
@@ -89,6 +90,15 @@ impl PriorityShedder {
         let counter = if goes { &self.admitted } else { &self.shed };
         counter.fetch_add(1, Ordering::Relaxed);
         if goes { Ok(()) } else { Err(Denied::Shed { level, threshold }) }
+    }
+
+    /// The same for requests of one priority, for whoever takes any [`Limit`](crate::Limit).
+    pub fn limit_of(self: &Arc<Self>, priority: Priority) -> PriorityLimit {
+        PriorityLimit::new(Arc::clone(self), priority)
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// From now on so many of all are turned away: 0 is nobody, 1 everybody. What came before counts half
