@@ -277,7 +277,7 @@ impl<K: Hash + ?Sized + 'static> Keyed<K> {
         }
     }
 
-    /// From now on one of the quotas is another: the one of all keys is `QuotaId(0)`, or `QuotaId::default()`;
+    /// From now on one of the quotas is another: that of all keys is `QuotaId(0)` or `QuotaId::default()`,
     /// others are those of [`quotas`](KeyedBuilder::quotas).
     ///
     /// Each key keeps the same part of its cells: who had all has all, who had none has none. Those who wait

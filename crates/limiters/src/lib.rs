@@ -36,8 +36,8 @@ pub use semaphore::{
     SemaphoreBuilder, SemaphoreStats,
 };
 pub use shed::{
-    Class, CoDel, Priority, PriorityLimit, PriorityShedder, QueueDelay, ShedderStats, Throttle,
-    ThrottleBuilder, ThrottleStats, Usage,
+    Class, CoDel, Priority, PriorityLimit, PriorityShedder, QueueDelay, QueueDelayStats, ShedderStats,
+    Throttle, ThrottleBuilder, ThrottleStats, Usage,
 };
 pub use sink::{LimitSink, Paced, PacedError};
 pub use stream::{Admitted, LimitConcurrency, LimitStream, NotAdmitted, RateLimited};

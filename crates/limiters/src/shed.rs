@@ -7,7 +7,7 @@ mod shedder;
 mod throttle;
 mod usage;
 
-pub use codel::{CoDel, QueueDelay};
+pub use codel::{CoDel, QueueDelay, QueueDelayStats};
 pub use limit::PriorityLimit;
 pub use priority::{Class, Priority};
 pub use shedder::{PriorityShedder, ShedderStats};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::Hand;
 use weirs_limiters::{
     AdaptiveLimiter, AllOf, Class, Counted, Denied, FixedWindow, Keyed, Limit, Priority, PriorityShedder,
-    Quota, Rate, RateLimiter, Semaphore, SlidingLog, WarmUp, acquire,
+    QueueDelay, Quota, Rate, RateLimiter, Semaphore, SlidingLog, WarmUp, acquire,
 };
 use weirs_runtime::{Clock, Instant};
 use weirs_testing::ManualClock;
@@ -199,4 +199,19 @@ fn of_those_turned_away() {
     assert_eq!((stats.admitted, stats.shed, stats.rate, stats.threshold), (1, 1, 1.0, 0));
     shedder.set_rate(0.0);
     assert_eq!(shedder.stats().threshold, Priority::LEVELS);
+}
+
+#[test]
+fn of_a_queue_that_stands() {
+    let time = ManualClock::new();
+    let delay = QueueDelay::new(ms(5), ms(100), time.clock().clone());
+    let refused = (0..300).filter(|_| {
+        time.advance(ms(1));
+        let now = delay.now();
+        delay.admit(Instant::from_nanos(now.as_nanos().saturating_sub(20_000_000))).is_err()
+    });
+    let refused = refused.count() as u64;
+    let stats = delay.stats();
+    assert_eq!((stats.stale, stats.admitted, stats.last_wait), (refused, 300 - refused, ms(20)));
+    assert!(refused > 0 && format!("{delay:?}").contains("stale"));
 }

@@ -140,7 +140,7 @@ fn another_rate_times_those_who_wait_anew() {
     time.advance(ms(2_000));
     assert_eq!(limiter.set_rate(Rate::ZERO, second), Err(QuotaError::NoWarmUp));
     assert_eq!(limiter.rate(), Rate::per_second(10));
-    // Of the six seconds four are left: forty warm cells, at two a second twenty seconds. Eight can be stored.
+    // Of the six seconds four are left: forty warm cells, at two a second twenty seconds. Eight are stored.
     limiter.set_rate(Rate::per_second(2), Duration::from_secs(4)).unwrap();
     assert_eq!(large.poll(), Poll::Ready(Err(Denied::TooLarge { max: 8 })));
     let needed = Duration::from_millis(20_500);

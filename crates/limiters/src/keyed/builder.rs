@@ -76,7 +76,8 @@ impl<K: Hash + ?Sized + 'static> KeyedBuilder<K> {
     /// Several quotas, and the rule that says which a key has. They take the place of the one before.
     ///
     /// The rule is asked at each request, so it is to be quick. When it names another quota for a key than
-    /// before, the key keeps the same part of its cells; those who wait for it stay with the one they came by.
+    /// before, the key keeps the same part of its cells; those who wait for it stay with the one by which
+    /// they came.
     ///
     /// # Panics
     /// Without a quota, and with more than 256.

@@ -132,13 +132,25 @@ impl CoDel {
 /// ```
 pub struct QueueDelay {
     clock: Clock,
-    state: Mutex<CoDel>,
+    state: Mutex<(CoDel, QueueDelayStats)>,
+}
+
+/// A look at a [`QueueDelay`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueDelayStats {
+    /// How many went on so far.
+    pub admitted: u64,
+    /// How many were turned away so far.
+    pub stale: u64,
+    /// How long the last one had stood in the queue.
+    pub last_wait: Duration,
 }
 
 impl QueueDelay {
     /// As [`CoDel::new`].
     pub fn new(target: Duration, interval: Duration, clock: Clock) -> Self {
-        Self { clock, state: Mutex::new(CoDel::new(target, interval)) }
+        Self { clock, state: Mutex::new((CoDel::new(target, interval), QueueDelayStats::default())) }
     }
 
     /// The time, to be remembered by whatever goes into the queue.
@@ -153,20 +165,33 @@ impl QueueDelay {
     pub fn admit(&self, since: Instant) -> Result<(), Denied> {
         let now = self.clock.now();
         let waited = now.saturating_since(since);
-        match lock(&self.state).refuses(now, waited) {
-            true => Err(Denied::Stale { waited }),
-            false => Ok(()),
+        let (queue, stats) = &mut *lock(&self.state);
+        stats.last_wait = waited;
+        match queue.refuses(now, waited) {
+            true => {
+                stats.stale += 1;
+                Err(Denied::Stale { waited })
+            }
+            false => {
+                stats.admitted += 1;
+                Ok(())
+            }
         }
     }
 
     /// Whether it turns some away now.
     pub fn is_bad(&self) -> bool {
-        lock(&self.state).is_bad()
+        lock(&self.state).0.is_bad()
+    }
+
+    /// What it looks like now.
+    pub fn stats(&self) -> QueueDelayStats {
+        lock(&self.state).1
     }
 }
 
 impl fmt::Debug for QueueDelay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueueDelay").field("state", &*lock(&self.state)).finish_non_exhaustive()
+        f.debug_struct("QueueDelay").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }

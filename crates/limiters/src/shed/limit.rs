@@ -28,7 +28,8 @@ use crate::{Denied, Grant, Limit, Waiting};
 /// let running = Arc::new(Semaphore::new(8));
 /// let door = |class: Class| {
 ///     let running: Arc<dyn Limit> = running.clone();
-///     AllOf::new().with("priority", Arc::new(shedder.limit_of(class.into()))).with("running", running)
+///     let priority = Arc::new(shedder.limit_of(class.into()));
+///     AllOf::<Arc<dyn Limit>>::new().with("priority", priority).with("running", running)
 /// };
 /// let (clerks, robots) = (door(Class::High), door(Class::Background));
 /// (0..10).for_each(|_| drop((clerks.try_acquire(1), robots.try_acquire(1))));
