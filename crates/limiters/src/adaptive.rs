@@ -223,7 +223,8 @@ impl<A: LimitAlgorithm> AdaptiveLimiter<A> {
         // What is in flight is most right before one ends, so looking then misses no peak.
         let in_flight = (state.limit as u64).saturating_sub(free);
         state.windows.record(now, outcome, now.saturating_since(began), in_flight);
-        if !state.windows.is_full(now) {
+        // Who says nothing may be dropped by a panic, so the algorithm, which may panic too, is not run then.
+        if outcome == Outcome::Ignore || !state.windows.is_full(now) {
             return None;
         }
         // While it runs elsewhere, the window goes on.
