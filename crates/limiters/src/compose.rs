@@ -6,6 +6,7 @@ mod refused;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Context, Poll};
 
 use weirs_runtime::{Clock, Instant};
@@ -68,6 +69,10 @@ pub struct AllOf<L> {
 /// assert!(tiers.try_acquire(10).is_err());
 /// ```
 pub type Tiers = AllOf<RateLimiter>;
+
+/// After so many turns without a wait, each followed by another's refusal, they stand in each other's way: it
+/// is the same limiter twice.
+const MOST_TURNS: u32 = 1_000;
 
 struct Part<L> {
     name: Cow<'static, str>,
@@ -172,7 +177,8 @@ impl<L: Limit> AllOf<L> {
     /// When there is no limiter in it.
     ///
     /// # Errors
-    /// [`Refused`], with whatever the one limiter says to those who wait.
+    /// [`Refused`], with whatever the one limiter says to those who wait. When the same limiter is in it twice
+    /// and cannot admit both at once, it is what that one says to those who do not wait.
     pub fn acquire(&self, cost: u64) -> AcquireAll<'_, L> {
         AcquireAll::new(self, Waiting::new(cost))
     }
@@ -279,15 +285,19 @@ impl<L: Limit> AllOf<L> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Grant, (usize, Denied)>> {
         let (cost, deadline) = (waiting.cost(), waiting.deadline());
-        let mut have = None;
+        let (mut have, mut turns) = (None, 0);
         for _ in 0..=2 * self.parts.len() {
             // The key says whether there is a wait: nothing is boxed for those who go at once.
             if waiting.key().is_some() {
                 let Some(wait) = waiting.state::<Option<Wait>>() else { unreachable!("it waits") };
                 let (index, part) = (wait.index, &self.parts[wait.index]);
                 match part.limit.poll_acquire(&mut wait.waiting, cx) {
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        wait.turns = 0;
+                        return Poll::Pending;
+                    }
                     Poll::Ready(result) => {
+                        turns = wait.turns + 1;
                         *waiting.state::<Option<Wait>>() = None;
                         waiting.set_key(None);
                         match result {
@@ -301,11 +311,12 @@ impl<L: Limit> AllOf<L> {
                 Ok(grant) => return Poll::Ready(Ok(grant)),
                 Err(refused) => refused,
             };
-            if !matches!(denied, Denied::Later { .. } | Denied::Busy { .. }) || !denied.is_temporary() {
+            let may_wait = matches!(denied, Denied::Later { .. } | Denied::Busy { .. }) && denied.is_temporary();
+            if !may_wait || turns >= MOST_TURNS {
                 return Poll::Ready(Err((index, denied)));
             }
             let inner = Waiting::new((self.parts[index].cost)(cost)).by(deadline);
-            *waiting.state::<Option<Wait>>() = Some(Wait { index, waiting: inner });
+            *waiting.state::<Option<Wait>>() = Some(Wait { index, waiting: inner, turns });
             waiting.set_key(Some(index as u64));
         }
         // They admit and refuse in turns: others get theirs.
@@ -323,13 +334,31 @@ struct Taking<'a, L: Limit> {
 
 impl<L: Limit> Drop for Taking<'_, L> {
     fn drop(&mut self) {
-        if let Some((index, grant)) = self.have.take() {
-            self.all.parts[index].limit.release(grant, Outcome::Unused);
-        }
+        let have = self.have.take().into_iter();
         // The last first.
-        while let Some(grant) = self.grants.pop() {
-            self.all.parts[self.grants.len()].limit.release(grant, Outcome::Unused);
+        let grants = std::mem::take(&mut self.grants).into_iter().enumerate().rev();
+        each(have.chain(grants), |(index, grant)| {
+            self.all.parts[index].limit.release(grant, Outcome::Unused);
+        });
+    }
+}
+
+/// Does it with each one. A panic keeps no other from its turn; the first goes on afterwards.
+fn each<T>(items: impl Iterator<Item = T>, mut work: impl FnMut(T)) {
+    let mut first = None;
+    for item in items {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| work(item))) {
+            match first {
+                None => first = Some(payload),
+                // Its destructor may panic too.
+                Some(_) => std::mem::forget(payload),
+            }
         }
+    }
+    match first {
+        Some(payload) if std::thread::panicking() => std::mem::forget(payload),
+        Some(payload) => resume_unwind(payload),
+        None => {}
     }
 }
 
@@ -377,11 +406,11 @@ impl<L: Limit> Limit for AllOf<L> {
 
     fn release(&self, grant: Grant, outcome: Outcome) {
         let notes = lock(&self.notes).take(grant.note(), self.parts.len());
-        for (index, part) in self.parts.iter().enumerate().rev() {
+        each(self.parts.iter().enumerate().rev(), |(index, part)| {
             let note = notes.as_ref().map_or(0, |notes| notes[index]);
             let grant = Grant::new((part.cost)(grant.cost()), grant.remaining()).delayed_by(grant.delayed());
             part.limit.release(grant.with_note(note), outcome);
-        }
+        });
     }
 }
 

@@ -12,6 +12,8 @@ use crate::{Grant, Limit, Outcome, Waiting};
 pub(super) struct Wait {
     pub(super) index: usize,
     pub(super) waiting: Waiting,
+    /// How often it was its turn without a wait, and another refused.
+    pub(super) turns: u32,
 }
 
 /// The future of [`AllOf::acquire`] and its sibling. Polled again after its end it asks anew.
