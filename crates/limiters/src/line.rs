@@ -22,7 +22,7 @@ use weirs_runtime::{Clock, Instant};
 
 use crate::credit::Taken;
 use crate::sync::{AtomicU64, Mutex, Ordering, fence, lock};
-use crate::waiters::{Ticket, Waiters, Wakes, wake};
+use crate::waiters::{Ticket, Waiters, Wakes, discard, wake};
 use crate::{Denied, Grant, Waiting};
 
 pub use counts::Counted;
@@ -285,7 +285,7 @@ impl<S: Source> Line<S> {
         if self.max_waiters == 0 {
             return Err(later(now, Some(at)));
         }
-        if queue.waiters.len() >= self.max_waiters || queue.ahead > MOST_AHEAD {
+        if queue.waiters.len() >= self.max_waiters || queue.ahead.saturating_add(n) > MOST_AHEAD {
             return Err(Denied::QueueFull { waiting: queue.waiters.len() });
         }
         Ok(at)
@@ -300,7 +300,8 @@ impl<S: Source> Line<S> {
             let mut queue = lock(&self.queue);
             if !queue.waiters.is_queued(ticket) {
                 let (item, old) = queue.waiters.leave(ticket);
-                _old = old;
+                drop(queue);
+                discard(old);
                 return Look::Over(item.result(&self.source));
             }
             if !queue.waiters.will_wake(ticket, waker) {
@@ -405,7 +406,7 @@ impl<S: Source> Line<S> {
                 waker
             }
         };
-        drop(waker);
+        discard(waker);
         self.serve(now, None);
     }
 
@@ -521,6 +522,9 @@ impl<S: Source> Line<S> {
         }
         if n > most {
             return Err(Denied::TooLarge { max: most });
+        }
+        if !queue.waiters.is_empty() && queue.ahead.saturating_add(n) > MOST_AHEAD {
+            return Err(Denied::QueueFull { waiting: queue.waiters.len() });
         }
         queue.last += 1;
         let number = queue.last;

@@ -210,6 +210,13 @@ pub(crate) fn wake(waker: Waker) {
     }
 }
 
+/// Drops one that is not needed any more; a panic in it goes no further, for there is more to be done.
+pub(crate) fn discard(waker: Option<Waker>) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(waker))) {
+        std::mem::forget(payload);
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;

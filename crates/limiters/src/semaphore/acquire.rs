@@ -12,7 +12,7 @@ use super::queue::Look;
 use super::{OwnedPermit, Permit, Semaphore};
 use crate::Denied;
 use crate::sync::lock;
-use crate::waiters::{Ticket, Wakes};
+use crate::waiters::{Ticket, Wakes, discard};
 
 /// The future of [`Semaphore::acquire`]. Polled again after its end it asks anew.
 #[must_use = "it does nothing unless it is awaited"]
@@ -198,6 +198,7 @@ impl Semaphore {
             };
             let done = !others || queue.serve(&self.word, &mut wakes);
             drop(queue);
+            discard(old);
             if !done {
                 drop(wakes);
                 self.serve();
@@ -209,8 +210,8 @@ impl Semaphore {
     /// Takes a wait back.
     #[cold]
     pub(super) fn leave(&self, ticket: u64) {
-        // Dropped after the lock.
-        let _waker = lock(&self.queue).leave(&self.word, Ticket::of(ticket));
+        let waker = lock(&self.queue).leave(&self.word, Ticket::of(ticket));
+        discard(waker);
         self.serve();
     }
 }
