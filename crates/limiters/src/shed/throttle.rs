@@ -229,9 +229,9 @@ impl Limit for Throttle {
         Err(Denied::Throttled { percent: (rejection * 100.0).round() as u8 })
     }
 
-    fn peek_at(&self, now: Instant, _: u64) -> Result<u64, Denied> {
+    fn peek_at(&self, now: Instant, cost: u64) -> Result<u64, Denied> {
         let rejection = self.rejection(lock(&self.state).at(self.slice(now)).sum);
-        match rejection >= self.max_rejection && rejection > 0.0 {
+        match cost > 0 && rejection >= self.max_rejection && rejection > 0.0 {
             true => Err(Denied::Throttled { percent: (rejection * 100.0).round() as u8 }),
             false => Ok(u64::MAX),
         }

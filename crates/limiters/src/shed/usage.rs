@@ -113,12 +113,14 @@ impl Cells {
     }
 
     fn halve(&mut self, now: Instant, half_life: Duration) {
-        let passed = now.saturating_since(self.halved).as_nanos() / half_life.as_nanos();
+        let since = now.saturating_since(self.halved).as_nanos();
+        let (passed, rest) = (since / half_life.as_nanos(), since % half_life.as_nanos());
         if passed == 0 {
             return;
         }
         let kept = if passed < 64 { 0.5_f64.powi(passed as i32) } else { 0.0 };
-        self.halved = now;
+        // What is left of a half-life counts for the next.
+        self.halved = now - Duration::from_nanos(rest as u64);
         self.total = 0.0;
         self.used = 0;
         for cell in self.cells.iter_mut().flatten() {
