@@ -28,6 +28,11 @@ impl Fixed {
         (now.as_nanos().saturating_add(self.phase) / self.length).saturating_mul(self.limit)
     }
 
+    /// The same in the last window that was reached: a clock that went back stays in that one.
+    fn reached(&self, now: Instant, spent: u64) -> u64 {
+        (spent.saturating_sub(1) / self.limit * self.limit).max(self.floor(now))
+    }
+
     /// When so much may be spent.
     fn at(&self, spent: u64) -> Option<Instant> {
         let window = u128::from((spent - 1) / self.limit);
@@ -38,13 +43,10 @@ impl Fixed {
 
 impl Source for Fixed {
     fn take(&self, now: Instant, n: u64) -> Taken {
-        let floor = self.floor(now);
         let mut word = self.spent.load(Ordering::Acquire);
         loop {
-            // A clock that went back stays in the window that was reached.
-            let before = word.max(floor);
-            let end =
-                (word.saturating_sub(1) / self.limit * self.limit).max(floor).saturating_add(self.limit);
+            let floor = self.reached(now, word);
+            let (before, end) = (word.max(floor), floor.saturating_add(self.limit));
             if n == 0 {
                 return Taken::Yes { left: end.saturating_sub(before) };
             }
@@ -63,8 +65,9 @@ impl Source for Fixed {
     }
 
     fn when(&self, now: Instant, ahead: u64, n: u64) -> Option<Instant> {
-        let floor = self.floor(now);
-        let spent = self.spent.load(Ordering::Acquire).max(floor);
+        let spent = self.spent.load(Ordering::Acquire);
+        let floor = self.reached(now, spent);
+        let spent = spent.max(floor);
         let end = (spent / self.limit).saturating_add(1).saturating_mul(self.limit);
         let need = spent.saturating_add(ahead).saturating_add(n);
         if need <= floor.saturating_add(self.limit) {
@@ -76,9 +79,9 @@ impl Source for Fixed {
     }
 
     fn left(&self, now: Instant) -> u64 {
-        let floor = self.floor(now);
-        let spent = self.spent.load(Ordering::Acquire).max(floor);
-        floor.saturating_add(self.limit).saturating_sub(spent)
+        let spent = self.spent.load(Ordering::Acquire);
+        let floor = self.reached(now, spent);
+        floor.saturating_add(self.limit).saturating_sub(spent.max(floor))
     }
 
     fn most(&self) -> u64 {
