@@ -311,7 +311,8 @@ impl<L: Limit> AllOf<L> {
                 Ok(grant) => return Poll::Ready(Ok(grant)),
                 Err(refused) => refused,
             };
-            let may_wait = matches!(denied, Denied::Later { .. } | Denied::Busy { .. }) && denied.is_temporary();
+            let may_wait =
+                matches!(denied, Denied::Later { .. } | Denied::Busy { .. }) && denied.is_temporary();
             if !may_wait || turns >= MOST_TURNS {
                 return Poll::Ready(Err((index, denied)));
             }

@@ -89,8 +89,9 @@ pub enum OnFull {
     /// All such keys share the cells of one, for each quota. Nobody who has a place notices a flood.
     ///
     /// Cells that come [back unused](crate::Outcome::Unused) go where the key stands by then: to its own
-    /// place, or to the shared cells if it has none. A key that got a place in between may so have a few
-    /// more of its own, which the others then have fewer of: together it is never more.
+    /// place, or to the shared cells if it has none, unless it is so late that as many came by themselves, or
+    /// the quota has changed. A key that got a place in between may so have a few more of its own, which the
+    /// others then have fewer of: together it is never more.
     SharedOverflow,
 }
 
@@ -338,7 +339,7 @@ impl<K: ?Sized + 'static> Shared<K> {
     fn try_acquire_at(&self, now: Instant, key: Option<&K>, name: Name, n: u64) -> Result<Grant, Denied> {
         let result = match self.lines.anybody(name) {
             true => self.behind_others(now, key, name, n),
-            false => told(now, n, self.table.take(now, key, name, n)),
+            false => self.table.told(now, n, self.table.take(now, key, name, n)),
         };
         self.counts.count(n, &result);
         result
@@ -351,7 +352,7 @@ impl<K: ?Sized + 'static> Shared<K> {
         }
         match self.lines.find(&self.table, key, name) {
             Some(line) => line.try_acquire_at(now, n),
-            None => told(now, n, self.table.take(now, key, name, n)),
+            None => self.table.told(now, n, self.table.take(now, key, name, n)),
         }
     }
 }
@@ -396,10 +397,32 @@ impl<K: ?Sized> Places<K> {
         }
     }
 
-    fn give_back(&self, now: Instant, key: Option<&K>, name: Name, n: u64) {
+    #[inline]
+    fn told(&self, now: Instant, n: u64, taken: Taken) -> Result<Grant, Denied> {
+        match taken {
+            Taken::Yes { left } => Ok(Grant::new(n, left).with_note(self.note(now))),
+            Taken::No { at } => Err(crate::line::later(now, at)),
+            Taken::TooLarge { most } => Err(Denied::TooLarge { max: most }),
+        }
+    }
+
+    fn on_full(&self) -> OnFull {
+        match self {
+            Self::Hashed(table) => table.on_full(),
+            Self::Exact(table) => table.on_full(),
+        }
+    }
+
+    /// What a grant of that time has to say at its release.
+    #[inline]
+    fn note(&self, taken: Instant) -> u64 {
+        if self.on_full() == OnFull::SharedOverflow { taken.as_nanos() } else { 0 }
+    }
+
+    fn give_back(&self, now: Instant, taken: Instant, key: Option<&K>, name: Name, n: u64) {
         match (self, key) {
-            (Self::Hashed(table), _) => table.give_back(now, name, n),
-            (Self::Exact(table), Some(key)) => table.give_back(now, key, name, n),
+            (Self::Hashed(table), _) => table.give_back(now, taken, name, n),
+            (Self::Exact(table), Some(key)) => table.give_back(now, taken, key, name, n),
             (Self::Exact(_), None) => unreachable!("the exact mode knows its keys"),
         }
     }
@@ -415,14 +438,6 @@ impl<K: ?Sized> Places<K> {
             return None;
         }
         terms.when(now, spent, n).map(|at| at.max(Instant::from_nanos(refused_until)))
-    }
-}
-
-fn told(now: Instant, n: u64, taken: Taken) -> Result<Grant, Denied> {
-    match taken {
-        Taken::Yes { left } => Ok(Grant::new(n, left)),
-        Taken::No { at } => Err(crate::line::later(now, at)),
-        Taken::TooLarge { most } => Err(Denied::TooLarge { max: most }),
     }
 }
 

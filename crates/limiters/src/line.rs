@@ -325,13 +325,15 @@ impl<S: Source> Line<S> {
 
     /// Rule 3: lets go whoever may, and sees to the first of the others (rule 2), unless that is `me`.
     fn serve(&self, now: Instant, me: Option<Ticket>) {
+        let rescue = Rescue(self);
         loop {
             let mut wakes = Wakes::default();
             let mut queue = lock(&self.queue);
             if self.serve_some(&mut queue, now, me, &mut wakes) {
-                return;
+                break;
             }
         }
+        std::mem::forget(rescue);
     }
 
     /// Whether all is done; if not, the wakers have to be woken first.
@@ -554,7 +556,8 @@ impl<S: Source> Line<S> {
         {
             let mut queue = lock(&self.queue);
             // It is carried by the last of those who came before it, or charged if none of them is left.
-            let mut carrier = queue.waiters.last();
+            let comes_before = |ticket: &Ticket| queue.waiters.get(*ticket).number <= number;
+            let mut carrier = queue.waiters.first().filter(comes_before).and_then(|_| queue.waiters.last());
             while let Some(ticket) = carrier.filter(|ticket| queue.waiters.get(*ticket).number > number) {
                 carrier = queue.waiters.before(ticket);
             }
@@ -589,6 +592,19 @@ impl<S: Source> Line<S> {
         let closed = self.ahead.load(Ordering::Relaxed) & CLOSED;
         // Release: whoever sees that nobody is ahead any more sees the cells that were taken.
         self.ahead.store(ahead | closed, Ordering::Release);
+    }
+}
+
+/// The source may compare keys, and those may panic: then the first looks for itself.
+struct Rescue<'a, S>(&'a Line<S>);
+
+impl<S> Drop for Rescue<'_, S> {
+    fn drop(&mut self) {
+        let waker = {
+            let mut queue = lock(&self.0.queue);
+            queue.waiters.first().and_then(|first| queue.waiters.take_waker(first))
+        };
+        waker.into_iter().for_each(wake);
     }
 }
 

@@ -347,7 +347,8 @@ async fn huge_credits_and_debits(_: Runtime) {
 #[apply(runtime_test)]
 async fn windows_of_odd_sizes_under_a_clock_that_jumps(_: Runtime) {
     let century = SECOND * 86_400 * 36_525;
-    for window in [Duration::ZERO, Duration::from_nanos(1), Duration::from_nanos(7), century * 2, century * 4] {
+    for window in [Duration::ZERO, Duration::from_nanos(1), Duration::from_nanos(7), century * 2, century * 4]
+    {
         for limit in [0, 1, 7, Quota::MAX_BURST, Quota::MAX_BURST + 1, u64::MAX] {
             for segments in [0_usize, 1, 3, 7, 1_000, usize::MAX] {
                 let time = ManualClock::new();

@@ -36,7 +36,7 @@ impl<K: ?Sized> Future for AcquireKey<'_, K> {
 
 impl<K: ?Sized> Drop for AcquireKey<'_, K> {
     fn drop(&mut self) {
-        self.shared.cancel(Some(self.key), self.name, &mut self.waiting);
+        self.shared.cancel(self.name, &mut self.waiting);
     }
 }
 

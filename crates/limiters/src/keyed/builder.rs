@@ -93,9 +93,10 @@ impl<K: Hash + ?Sized + 'static> KeyedBuilder<K> {
     }
 
     /// Keeps the keys and compares them, so that no two ever share their cells. It needs memory for the
-    /// keys, and a lock for each request, under which they are compared. From 2,048 keys on there are several
-    /// locks with a share of the places each; one may be full a little before the others, so the shares are
-    /// an eighth larger: never more than nine eighths of `max_keys` are kept.
+    /// keys, and a lock for each request, under which they are compared: so `Eq` must not use this `Keyed`,
+    /// or it waits for itself. From 2,048 keys on there are several locks with a share of the places each;
+    /// one may be full a little before the others, so the shares are an eighth larger: never more than nine
+    /// eighths of `max_keys` are kept.
     pub fn exact(mut self) -> Self
     where
         K: Eq + Clone + Send + Sync,

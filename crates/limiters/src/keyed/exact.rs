@@ -22,7 +22,8 @@ pub(super) trait ExactTable<K: ?Sized>: Send + Sync {
     fn terms(&self, quota: u8) -> Terms;
     fn take(&self, now: Instant, key: &K, name: Name, n: u64) -> Taken;
     fn standing(&self, now: Instant, key: &K, name: Name) -> Standing;
-    fn give_back(&self, now: Instant, key: &K, name: Name, n: u64);
+    fn on_full(&self) -> OnFull;
+    fn give_back(&self, now: Instant, taken: Instant, key: &K, name: Name, n: u64);
     fn set_quota(&self, now: Instant, quota: u8, new: Quota);
     fn own(&self, key: &K) -> Owned<K>;
     fn same(&self, one: &K, other: &K) -> bool;
@@ -264,16 +265,22 @@ impl<K: Eq + Clone + Send + Sync + 'static> ExactTable<K> for Exact<K> {
         }
     }
 
-    fn give_back(&self, now: Instant, key: &K, name: Name, n: u64) {
+    fn on_full(&self) -> OnFull {
+        self.on_full
+    }
+
+    fn give_back(&self, now: Instant, taken: Instant, key: &K, name: Name, n: u64) {
         let mut shard = lock(self.shard(name));
-        let parts = shard.terms[usize::from(name.quota)].parts(n);
+        let terms = shard.terms[usize::from(name.quota)];
         let spent = match shard.find(now, key, name) {
             Some(at) => &mut shard.places[at as usize].spent,
-            None if self.on_full == OnFull::SharedOverflow => &mut shard.overflow[usize::from(name.quota)],
-            // Without a place there is nothing to come back to: it has all.
+            None if self.on_full == OnFull::SharedOverflow && terms.still_lacks(now, taken, n) => {
+                &mut shard.overflow[usize::from(name.quota)]
+            }
+            // There is nothing to come back to: it has all.
             None => return,
         };
-        *spent = spent.saturating_sub(parts);
+        *spent = spent.saturating_sub(terms.parts(n));
     }
 
     fn set_quota(&self, now: Instant, quota: u8, new: Quota) {

@@ -71,13 +71,14 @@ impl<K: ?Sized + 'static> Limit for KeyLimit<K> {
     }
 
     fn cancel(&self, waiting: &mut Waiting) {
-        self.shared.cancel(self.key(), self.name, waiting);
+        self.shared.cancel(self.name, waiting);
     }
 
     fn release(&self, grant: Grant, outcome: Outcome) {
         if outcome == Outcome::Unused {
-            let now = self.shared.clock.now();
-            self.shared.table.give_back(now, self.key(), self.name, grant.cost());
+            let taken = Instant::from_nanos(grant.note());
+            let table = &self.shared.table;
+            table.give_back(self.shared.clock.now(), taken, self.key(), self.name, grant.cost());
             if let Some(line) = self.shared.lines.find(&self.shared.table, self.key(), self.name) {
                 line.brought();
             }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use weirs_runtime::Instant;
+use weirs_runtime::{Clock, Instant};
 
-use super::{Name, Owned, Places, Shared, told};
+use super::{Name, Owned, Places, Shared};
 use crate::credit::Taken;
 use crate::line::{self, Counts, Line};
 use crate::sync::{Mutex, lock};
@@ -29,12 +29,19 @@ struct Stripe<K: ?Sized> {
 
 struct Entry<K: ?Sized> {
     line: Arc<Line<Source<K>>>,
+    /// Tells the lines of one name apart. Whoever waits has it in the upper half of the wait's key, so the
+    /// keys are not compared anew, which is the user's code.
+    number: u32,
     users: usize,
 }
+
+/// A line, and its number among those of its name.
+type Numbered<K> = (Arc<Line<Source<K>>>, u32);
 
 /// The cells of one key.
 pub(super) struct Source<K: ?Sized> {
     table: Arc<Places<K>>,
+    clock: Clock,
     name: Name,
     owned: Option<Owned<K>>,
 }
@@ -63,7 +70,11 @@ impl<K: ?Sized> line::Source for Source<K> {
     }
 
     fn give_back(&self, taken: Instant, n: u64) {
-        self.table.give_back(taken, self.key(), self.name, n);
+        self.table.give_back(self.clock.now(), taken, self.key(), self.name, n);
+    }
+
+    fn note(&self, taken: Instant) -> u64 {
+        self.table.note(taken)
     }
 
     fn owe(&self, _: Instant, _: u64) {}
@@ -134,6 +145,14 @@ impl<K: ?Sized> Lines<K> {
         Some(Arc::clone(&entry.line))
     }
 
+    /// The line of a wait.
+    fn of(&self, name: Name, wait: u64) -> Option<Numbered<K>> {
+        let map = lock(&self.stripe(name).map);
+        let number = (wait >> 32) as u32;
+        let entry = map.get(&name)?.iter().find(|entry| entry.number == number)?;
+        Some((Arc::clone(&entry.line), number))
+    }
+
     fn leave(&self, name: Name, line: &Arc<Line<Source<K>>>) {
         let stripe = self.stripe(name);
         // It has a key in it: dropped after the lock.
@@ -168,19 +187,33 @@ impl<K: ?Sized> Entry<K> {
     }
 }
 
-/// Leaves the line unless a place in it was taken.
+/// Leaves the line unless there is a place in it; that remembers the line then.
 struct Visit<'a, K: ?Sized> {
     lines: &'a Lines<K>,
     line: &'a Arc<Line<Source<K>>>,
+    number: u32,
     name: Name,
     waiting: &'a mut Waiting,
 }
 
 impl<K: ?Sized> Drop for Visit<'_, K> {
     fn drop(&mut self) {
-        if self.waiting.key().is_none() {
-            self.lines.leave(self.name, self.line);
+        match self.waiting.key() {
+            // A place has 32 bits.
+            Some(place) => {
+                self.waiting.set_key(Some(place & u64::from(u32::MAX) | u64::from(self.number) << 32));
+            }
+            None => self.lines.leave(self.name, self.line),
         }
+    }
+}
+
+/// One who waits, as counted. Dropped, it does not.
+struct Joined<'a>(&'a AtomicUsize);
+
+impl Drop for Joined<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -207,30 +240,25 @@ impl<K: ?Sized> Shared<K> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Grant, Denied>> {
         let line = match waiting.key() {
-            Some(_) => self.lines.find(&self.table, key, name),
+            Some(wait) => self.lines.of(name, wait),
             None => match self.begin(key, name, waiting.cost()) {
                 Ok(line) => Some(line),
                 Err(result) => return Poll::Ready(result),
             },
         };
-        let line = line.expect("a line is there for as long as somebody waits in it");
-        let visit = Visit { lines: &self.lines, line: &line, name, waiting };
+        let (line, number) = line.expect("a line is there for as long as somebody waits in it");
+        let visit = Visit { lines: &self.lines, line: &line, number, name, waiting };
         crate::window::poll(&line, visit.waiting, cx)
     }
 
-    fn begin(
-        &self,
-        key: Option<&K>,
-        name: Name,
-        n: u64,
-    ) -> Result<Arc<Line<Source<K>>>, Result<Grant, Denied>> {
+    fn begin(&self, key: Option<&K>, name: Name, n: u64) -> Result<Numbered<K>, Result<Grant, Denied>> {
         let now = self.clock.now();
         if self.lines.is_closed() {
             return Err(Err(Denied::Closed));
         }
         let is_free = !self.lines.anybody(name) || self.lines.find(&self.table, key, name).is_none();
         if is_free {
-            match told(now, n, self.table.take(now, key, name, n)) {
+            match self.table.told(now, n, self.table.take(now, key, name, n)) {
                 Err(Denied::Later { .. }) if self.max_waiters > 0 => {}
                 result => return Err(result),
             }
@@ -246,18 +274,16 @@ impl<K: ?Sized> Shared<K> {
         if let Err(waiting) = joined {
             return Err(Err(Denied::QueueFull { waiting }));
         }
-        match self.enter(key, name, owned) {
-            Some(line) => Ok(line),
-            None => {
-                self.lines.waiting.fetch_sub(1, Ordering::Relaxed);
-                Err(Err(Denied::Closed))
-            }
-        }
+        // Taken back if a key panics when it is compared, or if it was closed.
+        let joined = Joined(&self.lines.waiting);
+        let entered = self.enter(key, name, owned).ok_or(Err(Denied::Closed))?;
+        std::mem::forget(joined);
+        Ok(entered)
     }
 
     /// None if it was closed.
-    fn enter(&self, key: Option<&K>, name: Name, owned: Option<Owned<K>>) -> Option<Arc<Line<Source<K>>>> {
-        let source = Source { table: Arc::clone(&self.table), name, owned };
+    fn enter(&self, key: Option<&K>, name: Name, owned: Option<Owned<K>>) -> Option<Numbered<K>> {
+        let source = Source { table: Arc::clone(&self.table), clock: self.clock.clone(), name, owned };
         // Dropped after the lock, if it is not needed: it has a key in it.
         let line = Arc::new(Line::new(source, self.clock.clone(), self.max_waiters, Counts::new(false)));
         let stripe = self.lines.stripe(name);
@@ -270,21 +296,21 @@ impl<K: ?Sized> Shared<K> {
         let entries = map.entry(name).or_default();
         if let Some(entry) = entries.iter_mut().find(|entry| entry.is_of(&self.table, key)) {
             entry.users += 1;
-            return Some(Arc::clone(&entry.line));
+            return Some((Arc::clone(&entry.line), entry.number));
         }
-        entries.push(Entry { line: Arc::clone(&line), users: 1 });
+        let is_free = |number: &u32| entries.iter().all(|entry| entry.number != *number);
+        let number = (0..).find(is_free).unwrap_or_default();
+        entries.push(Entry { line: Arc::clone(&line), number, users: 1 });
         stripe.lines.fetch_add(1, Ordering::SeqCst);
         drop(map);
-        Some(line)
+        Some((line, number))
     }
 
-    pub(super) fn cancel(&self, key: Option<&K>, name: Name, waiting: &mut Waiting) {
+    pub(super) fn cancel(&self, name: Name, waiting: &mut Waiting) {
         waiting.stop_timer();
-        if waiting.key().is_some() {
-            if let Some(line) = self.lines.find(&self.table, key, name) {
-                line.cancel(waiting);
-                self.lines.leave(name, &line);
-            }
+        if let Some((line, number)) = waiting.key().and_then(|wait| self.lines.of(name, wait)) {
+            let visit = Visit { lines: &self.lines, line: &line, number, name, waiting };
+            line.cancel(visit.waiting);
         }
     }
 }

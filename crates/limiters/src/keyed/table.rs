@@ -177,7 +177,11 @@ impl Table {
         }
     }
 
-    pub(super) fn give_back(&self, now: Instant, name: Name, n: u64) {
+    pub(super) fn on_full(&self) -> OnFull {
+        self.on_full
+    }
+
+    pub(super) fn give_back(&self, now: Instant, taken: Instant, name: Name, n: u64) {
         let _locks = self.lock(name);
         let (_, terms, place) = self.settle(now, name);
         match place {
@@ -187,10 +191,13 @@ impl Table {
             }
             None if self.on_full == OnFull::SharedOverflow => {
                 let mut shared = lock(&self.overflow[usize::from(name.quota)]);
+                // It changes under this lock.
                 let (_, terms) = self.quotas.current(name.quota);
-                *shared = shared.saturating_sub(terms.parts(n));
+                if terms.still_lacks(now, taken, n) {
+                    *shared = shared.saturating_sub(terms.parts(n));
+                }
             }
-            // Without a place there is nothing to come back to: it has all.
+            // There is nothing to come back to: it has all.
             None => {}
         }
     }

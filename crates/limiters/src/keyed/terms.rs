@@ -153,6 +153,14 @@ impl Terms {
         self.at(word.saturating_add(self.burst)).map_or(u64::MAX, Instant::as_nanos)
     }
 
+    /// Whether a key that took so much then cannot have all its cells yet. One that had a place then keeps it
+    /// until it has all: if it has none, and this says so, it took of the shared cells.
+    pub(super) fn still_lacks(&self, now: Instant, taken: Instant, n: u64) -> bool {
+        let spent = self.floor(taken).saturating_add(self.parts(n));
+        // By another quota it may have had all sooner.
+        taken >= self.since() && now.as_nanos() < self.full(spent)
+    }
+
     /// The first time at which so much is generated.
     fn at(&self, spent: u64) -> Option<Instant> {
         let needed = spent.saturating_sub(self.burst);
