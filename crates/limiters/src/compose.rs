@@ -27,7 +27,8 @@ pub use refused::Refused;
 /// longest wait.
 ///
 /// Limiters of several kinds go together as `&dyn Limit` or `Arc<dyn Limit>`; give the cheap ones first. It
-/// is a [`Limit`] itself: then each grant is to be released, as [`Held`](crate::Held) does.
+/// is a [`Limit`] itself: then each grant is to be released, as [`Held`](crate::Held) does. All have to have
+/// the same clock: the first one's is looked at.
 ///
 /// # Examples
 /// ```
@@ -232,6 +233,7 @@ impl<L: Limit> AllOf<L> {
 
     /// Takes of all, or of none. Of one the grant may be there already.
     fn take(&self, now: Instant, cost: u64, have: Option<(usize, Grant)>) -> Result<Grant, (usize, Denied)> {
+        let admitted = have.as_ref().map(|(at, _)| *at);
         let mut taking = Taking { all: self, grants: Vec::with_capacity(self.parts.len()), have };
         for (index, part) in self.parts.iter().enumerate() {
             let grant = match taking.have.take_if(|(at, _)| *at == index) {
@@ -240,7 +242,7 @@ impl<L: Limit> AllOf<L> {
                     Ok(grant) => grant,
                     Err(denied) => {
                         drop(taking);
-                        return Err(self.worst(now, cost, index, denied));
+                        return Err(self.worst(now, cost, admitted, index, denied));
                     }
                 },
             };
@@ -253,15 +255,25 @@ impl<L: Limit> AllOf<L> {
         Ok(Grant::new(cost, remaining).delayed_by(delayed).with_note(note))
     }
 
-    /// Of all that refuse the one with the most to say.
-    fn worst(&self, now: Instant, cost: u64, index: usize, denied: Denied) -> (usize, Denied) {
+    /// Of all that refuse the one with the most to say. Those that admitted do not refuse, though they may be
+    /// busy by now with whoever got what was given back: two would send each other there without end.
+    fn worst(
+        &self,
+        now: Instant,
+        cost: u64,
+        admitted: Option<usize>,
+        index: usize,
+        denied: Denied,
+    ) -> (usize, Denied) {
         let weight = |denied: &Denied| match denied {
             Denied::Later { retry_after } if denied.is_temporary() => (0, *retry_after),
             denied if denied.is_temporary() => (1, std::time::Duration::ZERO),
             _ => (2, std::time::Duration::ZERO),
         };
         let mut worst = (index, denied);
-        for (at, part) in self.parts.iter().enumerate().filter(|(at, _)| *at != index) {
+        for (at, part) in
+            self.parts.iter().enumerate().skip(index + 1).filter(|(at, _)| Some(*at) != admitted)
+        {
             if let Err(denied) = part.limit.peek_at(now, (part.cost)(cost)) {
                 if weight(&denied) > weight(&worst.1) {
                     worst = (at, denied);
@@ -388,7 +400,7 @@ impl<L: Limit> Limit for AllOf<L> {
         for (index, part) in self.parts.iter().enumerate() {
             match part.limit.peek_at(now, (part.cost)(cost)) {
                 Ok(there) => left = left.min(there),
-                Err(denied) => return Err(self.worst(now, cost, index, denied).1),
+                Err(denied) => return Err(self.worst(now, cost, None, index, denied).1),
             }
         }
         Ok(left)
