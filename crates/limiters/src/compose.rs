@@ -178,8 +178,8 @@ impl<L: Limit> AllOf<L> {
     /// When there is no limiter in it.
     ///
     /// # Errors
-    /// [`Refused`], with whatever the one limiter says to those who wait. When the same limiter is in it twice
-    /// and cannot admit both at once, it is what that one says to those who do not wait.
+    /// [`Refused`], with whatever the one limiter says to those who wait. When the same limiter is in it
+    /// twice and cannot admit both at once, it is what that one says to those who do not wait.
     pub fn acquire(&self, cost: u64) -> AcquireAll<'_, L> {
         AcquireAll::new(self, Waiting::new(cost))
     }
