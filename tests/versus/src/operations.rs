@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use weirs_limiters::{Keyed, Quota, Rate, RateLimiter, Semaphore};
 use weirs_runtime::{AsyncStd, Clock, Runtime, Smol, Tokio, block_on};
 use weirs_testing::sim::Sim;
 
@@ -25,7 +26,7 @@ pub struct Operation {
 }
 
 /// All of them.
-pub const OPERATIONS: [Operation; 10] = [
+pub const OPERATIONS: [Operation; 14] = [
     Operation {
         name: "spawn/tokio-ct",
         run: |times| {
@@ -124,7 +125,51 @@ pub const OPERATIONS: [Operation; 10] = [
             run.expect("nothing goes wrong");
         },
     },
+    Operation {
+        name: "rate-admit",
+        run: |times| {
+            let limiter = RateLimiter::new(plenty());
+            let now = limiter.clock().now();
+            repeat(times, || black_box(&limiter).try_acquire_at(now, 1).expect("it never runs out"));
+        },
+    },
+    Operation {
+        name: "rate-deny",
+        run: |times| {
+            let limiter = RateLimiter::new(Quota::new(Rate::per_hour(1), 1).expect("a quota"));
+            let now = limiter.clock().now();
+            limiter.try_acquire_at(now, 1).expect("one is there");
+            repeat(times, || black_box(&limiter).try_acquire_at(now, 1).expect_err("none is left"));
+        },
+    },
+    Operation {
+        name: "semaphore-acquire-release",
+        run: |times| {
+            let semaphore = Semaphore::new(8);
+            block_on(async {
+                for _ in 0..times {
+                    drop(black_box(&semaphore).acquire(1).await.expect("permits are free"));
+                }
+            });
+        },
+    },
+    Operation {
+        name: "keyed-hit",
+        run: |times| {
+            let keyed = Keyed::<u64>::builder(plenty()).max_keys(1_000).build();
+            let now = keyed.clock().now();
+            let mut key = 0;
+            repeat(times, || {
+                key = (key + 1) % 100;
+                black_box(&keyed).try_acquire_at(now, &key, 1).expect("it never runs out")
+            });
+        },
+    },
 ];
+
+fn plenty() -> Quota {
+    Quota::new(Rate::per_second(1_000_000), 1_000_000).expect("a quota")
+}
 
 /// The operation of this name.
 pub fn find(name: &str) -> Option<Operation> {

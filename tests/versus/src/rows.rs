@@ -4,10 +4,13 @@ mod channel;
 mod concurrent;
 mod hosts;
 mod jobs;
+mod keyed;
 mod memory;
 mod merge;
+mod rate;
 mod scope;
 mod select;
+mod semaphore;
 mod simulator;
 mod spawn;
 mod task_scope;
@@ -36,6 +39,9 @@ pub fn experiments() -> Vec<Experiment> {
         merge::experiments(),
         tee::experiments(),
         concurrent::experiments(),
+        rate::experiments(),
+        semaphore::experiments(),
+        keyed::experiments(),
     ]
     .into_iter()
     .flatten()

@@ -9,7 +9,7 @@ use std::future::pending;
 use std::hint::black_box;
 
 use super::hosts::{Host, SmolOwn, TokioCurrentThread};
-use super::token;
+use super::{keyed, token};
 use crate::child;
 use crate::measure::{Experiment, Missing};
 use crate::peers::{peer, peer_in};
@@ -49,6 +49,10 @@ pub fn resident(name: &str, tasks: u64) -> Result<f64, String> {
         "smol-own/peer" => peers(&SmolOwn::new(), tasks),
         "token/ours" => token::resident_ours(tasks),
         "token/peer" => token::resident_peers(tasks),
+        "keyed-u64/ours" => keyed::resident_ours(tasks, |key| key),
+        "keyed-u64/peer" => keyed::resident_peers(tasks, |key| key),
+        "keyed-string/ours" => keyed::resident_ours(tasks, keyed::text),
+        "keyed-string/peer" => keyed::resident_peers(tasks, keyed::text),
         _ => Err(format!("nothing resident is called `{name}`")),
     }
 }

@@ -124,7 +124,7 @@ fn ask(count: u64, is_cancelled: impl Fn() -> bool) {
 }
 
 /// The wall time of one of two threads that do the same at once.
-fn on_two_threads(count: u64, work: impl Fn() + Sync) -> [f64; 1] {
+pub(super) fn on_two_threads(count: u64, work: impl Fn() + Sync) -> [f64; 1] {
     let start = Barrier::new(2);
     thread::scope(|scope| {
         let timed = || {
