@@ -19,6 +19,7 @@
 use weirs_runtime::Instant;
 
 use crate::Quota;
+use crate::ratio::Ratio;
 use crate::sync::{AtomicU64, Mutex, Ordering, fence, lock};
 
 /// The bits of the word that count what is spent; the others are the generation.
@@ -41,24 +42,25 @@ pub(crate) struct Credit {
 /// A quota as atomics: read while it may be written (rule 3).
 #[derive(Default)]
 struct Place {
+    base: AtomicU64,
+    burst: AtomicU64,
     cells: AtomicU64,
     nanos: AtomicU64,
-    factor: AtomicU64,
-    shift: AtomicU64,
-    burst: AtomicU64,
-    base: AtomicU64,
+    pace: [AtomicU64; 2],
+    period: [AtomicU64; 2],
 }
 
 /// A quota, and when its counting began; the cells and the burst in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Terms {
+    base: u64,
+    burst: u64,
     cells: u64,
     nanos: u64,
-    /// `cells / nanos`, shifted, rounded down.
-    factor: u64,
-    shift: u32,
-    burst: u64,
-    base: u64,
+    /// `cells / nanos`.
+    pace: Ratio,
+    /// `nanos / cells`.
+    period: Ratio,
 }
 
 /// What a look came to.
@@ -99,43 +101,58 @@ impl Credit {
     }
 
     /// Takes so many, all or none.
+    #[inline]
     pub(crate) fn take(&self, now: Instant, n: u64) -> Taken {
         loop {
-            let word = self.word.load(Ordering::Acquire);
+            let mut word = self.word.load(Ordering::Acquire);
             let terms = self.terms(word);
-            if terms.is_unlimited() || n == 0 {
-                let left = terms.left(word & SPENT, now);
-                match self.is_current(word) {
-                    true => return Taken::Yes { left },
-                    false => continue,
+            let floor = terms.floor(now);
+            // Not for nothing, and not for more than ever gathers: so no sum below is too large for a word.
+            while n.wrapping_sub(1) < Quota::MAX_BURST && floor <= LARGE && !terms.is_unlimited() {
+                let spent = (word & SPENT).max(floor) + n * PARTS;
+                let generated = floor + terms.burst;
+                if spent > generated || spent > LARGE {
+                    break;
                 }
-            }
-            let generated = terms.generated(now);
-            let spent = (word & SPENT).max(generated - terms.burst).saturating_add(parts(n));
-            if spent <= generated && spent <= LARGE {
                 let next = (word & !SPENT) | spent;
                 // Rule 2: whatever of the terms was read, was read before the exchange.
                 fence(Ordering::Acquire);
                 // Acquire and release: what the admitted does comes after what those before it did.
-                let exchange =
-                    self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed);
-                if exchange.is_ok() {
-                    return Taken::Yes { left: (generated - spent) / PARTS };
+                match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
+                    Ok(_) => return Taken::Yes { left: (generated - spent) / PARTS },
+                    // With the same generation the terms are the same.
+                    Err(changed) if (changed ^ word) & !SPENT == 0 => word = changed,
+                    Err(_) => break,
                 }
-                continue;
             }
-            if !self.is_current(word) {
-                continue;
+            if let Some(taken) = self.take_slowly(now, n, word, &terms, floor) {
+                return taken;
             }
-            if parts(n) > terms.burst {
-                return Taken::TooLarge { most: terms.burst / PARTS };
-            }
-            if spent <= generated {
-                self.rebase(now);
-                continue;
-            }
-            return Taken::No { at: terms.when(spent) };
         }
+    }
+
+    /// What is not simply admitted, with what was seen; none if that is not so any more.
+    #[inline]
+    fn take_slowly(&self, now: Instant, n: u64, word: u64, terms: &Terms, floor: u64) -> Option<Taken> {
+        if !self.is_current(word) {
+            return None;
+        }
+        if terms.is_unlimited() || n == 0 {
+            return Some(Taken::Yes { left: terms.left(word & SPENT, now) });
+        }
+        if parts(n) > terms.burst {
+            return Some(Taken::TooLarge { most: terms.burst / PARTS });
+        }
+        // Of one that has all its cells so many could be taken. So what is spent is above the floor, and when
+        // there will be enough does not depend on the time: it is known before the clock has answered.
+        let spent = (word & SPENT) + parts(n);
+        if spent > floor.saturating_add(terms.burst) {
+            return Some(Taken::No { at: terms.when(spent) });
+        }
+        if spent.max(floor.saturating_add(parts(n))) > LARGE {
+            self.rebase(now);
+        }
+        None
     }
 
     /// When so many could be taken after `ahead` others, if nobody else asks; none if never.
@@ -147,7 +164,7 @@ impl Credit {
                 if terms.is_unlimited() {
                     return Some(now);
                 }
-                let spent = (word & SPENT).max(terms.generated(now) - terms.burst);
+                let spent = (word & SPENT).max(terms.floor(now));
                 let at = terms.when(spent.saturating_add(parts(ahead)).saturating_add(parts(n)))?;
                 return Some(at.max(now));
             }
@@ -167,8 +184,7 @@ impl Credit {
             if terms.is_unlimited() {
                 return;
             }
-            let spent =
-                (word & SPENT).max(terms.generated(now) - terms.burst).saturating_add(parts(n)).min(SPENT);
+            let spent = (word & SPENT).max(terms.floor(now)).saturating_add(parts(n)).min(SPENT);
             let next = (word & !SPENT) | spent;
             if self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return;
@@ -188,7 +204,7 @@ impl Credit {
             if terms.is_unlimited() || n == 0 {
                 return Ok(now);
             }
-            let spent = (word & SPENT).max(terms.generated(now) - terms.burst).saturating_add(parts(n));
+            let spent = (word & SPENT).max(terms.floor(now)).saturating_add(parts(n));
             if spent > LARGE {
                 self.rebase(now);
                 continue;
@@ -240,8 +256,8 @@ impl Credit {
     pub(crate) fn set_quota(&self, quota: Quota, keep: Keep, now: Instant) {
         let _changing = lock(&self.change);
         self.exchange_terms(Terms::new(quota, now.as_nanos()), |old, spent, new| {
-            let generated = old.generated(now);
-            let spent = spent.max(generated - old.burst);
+            let floor = old.floor(now);
+            let (generated, spent) = (floor.saturating_add(old.burst), spent.max(floor));
             let debt = spent.saturating_sub(generated);
             let left = generated.saturating_sub(spent);
             match keep {
@@ -257,14 +273,14 @@ impl Credit {
     }
 
     /// The same quota, counted from now on.
+    #[cold]
     fn rebase(&self, now: Instant) {
         let _changing = lock(&self.change);
         let terms = self.terms(self.word.load(Ordering::Acquire));
         let new = Terms { base: now.as_nanos().max(terms.base), ..terms };
-        self.exchange_terms(new, |old, spent, new| {
-            let generated = old.generated(now);
+        self.exchange_terms(new, |old, spent, _| {
             // What is spent stays as far below what is generated, or above it, as it was.
-            (spent.max(generated - old.burst) + new.burst).saturating_sub(generated)
+            spent.saturating_sub(old.floor(now))
         });
     }
 
@@ -291,11 +307,13 @@ impl Credit {
         let _ = self.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, change);
     }
 
+    #[inline]
     fn terms(&self, word: u64) -> Terms {
         self.places[(word >> SPENT_BITS & 1) as usize].read()
     }
 
     /// Rule 3.
+    #[inline]
     fn is_current(&self, word: u64) -> bool {
         fence(Ordering::Acquire);
         self.word.load(Ordering::Relaxed) >> SPENT_BITS == word >> SPENT_BITS
@@ -304,92 +322,87 @@ impl Credit {
 
 impl Place {
     fn write(&self, terms: &Terms) {
+        self.base.store(terms.base, Ordering::Relaxed);
+        self.burst.store(terms.burst, Ordering::Relaxed);
         self.cells.store(terms.cells, Ordering::Relaxed);
         self.nanos.store(terms.nanos, Ordering::Relaxed);
-        self.factor.store(terms.factor, Ordering::Relaxed);
-        self.shift.store(u64::from(terms.shift), Ordering::Relaxed);
-        self.burst.store(terms.burst, Ordering::Relaxed);
-        self.base.store(terms.base, Ordering::Relaxed);
+        write_ratio(&self.pace, terms.pace);
+        write_ratio(&self.period, terms.period);
     }
 
+    #[inline]
     fn read(&self) -> Terms {
         Terms {
+            base: self.base.load(Ordering::Relaxed),
+            burst: self.burst.load(Ordering::Relaxed),
             cells: self.cells.load(Ordering::Relaxed),
             nanos: self.nanos.load(Ordering::Relaxed),
-            factor: self.factor.load(Ordering::Relaxed),
-            shift: self.shift.load(Ordering::Relaxed) as u32,
-            burst: self.burst.load(Ordering::Relaxed),
-            base: self.base.load(Ordering::Relaxed),
+            pace: read_ratio(&self.pace),
+            period: read_ratio(&self.period),
         }
     }
+}
+
+fn write_ratio([whole, part]: &[AtomicU64; 2], ratio: Ratio) {
+    whole.store(ratio.whole, Ordering::Relaxed);
+    part.store(ratio.part, Ordering::Relaxed);
+}
+
+#[inline]
+fn read_ratio([whole, part]: &[AtomicU64; 2]) -> Ratio {
+    Ratio { whole: whole.load(Ordering::Relaxed), part: part.load(Ordering::Relaxed) }
 }
 
 impl Terms {
     fn new(quota: Quota, base: u64) -> Self {
         let (cells, nanos) = quota.rate().ratio();
         let (cells, burst) = (cells * PARTS, quota.burst() * PARTS);
-        if cells == 0 || nanos == 0 {
-            return Self { cells, nanos, factor: 0, shift: 0, burst, base };
+        Self {
+            base,
+            burst,
+            cells,
+            nanos,
+            pace: Ratio::rounded_down(cells, nanos),
+            period: Ratio::rounded_up(nanos, cells),
         }
-        // The quotient has 63 or 64 bits.
-        let shift = 63 + cells.leading_zeros() - nanos.leading_zeros();
-        let factor = (u128::from(cells) << shift) / u128::from(nanos);
-        Self { cells, nanos, factor: factor as u64, shift, burst, base }
     }
 
+    #[inline]
     fn is_unlimited(&self) -> bool {
         self.nanos == 0
     }
 
-    /// How many cells were generated, the burst included: never below it.
-    fn generated(&self, now: Instant) -> u64 {
+    /// How much was generated without the burst: whoever has spent no more has all cells. (Terms that were
+    /// read while they were written may say anything; see rule 3.)
+    #[inline]
+    fn floor(&self, now: Instant) -> u64 {
         // A clock that went back generates nothing.
-        self.burst.saturating_add(self.cells_in(now.as_nanos().saturating_sub(self.base)))
-    }
-
-    /// `floor(elapsed * cells / nanos)`, without a division.
-    fn cells_in(&self, elapsed: u64) -> u64 {
-        let estimate = (u128::from(elapsed) * u128::from(self.factor)) >> self.shift;
-        let Ok(mut cells) = u64::try_from(estimate) else { return u64::MAX };
-        // The factor was rounded down, so the estimate may be short, and never by more than four. (Terms that
-        // were read while they were written may say anything; see rule 3.)
-        let exact = u128::from(elapsed) * u128::from(self.cells);
-        let mut rest = exact.wrapping_sub(u128::from(cells) * u128::from(self.nanos));
-        for _ in 0..4 {
-            if self.factor == 0 || rest < u128::from(self.nanos) {
-                break;
-            }
-            rest -= u128::from(self.nanos);
-            cells = cells.saturating_add(1);
-        }
-        cells
+        self.pace.floor(now.as_nanos().saturating_sub(self.base), self.cells, self.nanos)
     }
 
     /// How many are there for whoever comes now.
+    #[inline]
     fn left(&self, spent: u64, now: Instant) -> u64 {
         if self.is_unlimited() {
             return u64::MAX;
         }
-        let generated = self.generated(now);
-        generated.saturating_sub(spent.max(generated - self.burst)) / PARTS
+        let floor = self.floor(now);
+        floor.saturating_add(self.burst).saturating_sub(spent.max(floor)) / PARTS
     }
 
     /// The first instant at which so many are generated; none if never.
+    #[inline]
     fn when(&self, spent: u64) -> Option<Instant> {
-        let needed = u128::from(spent.saturating_sub(self.burst));
+        let needed = spent.saturating_sub(self.burst);
         if self.cells == 0 {
             return (needed == 0).then_some(Instant::from_nanos(self.base));
         }
-        let product = needed * u128::from(self.nanos);
-        // A division of 128 bits costs many times one of 64.
-        let elapsed = match u64::try_from(product) {
-            Ok(product) => product.div_ceil(self.cells),
-            Err(_) => u64::try_from(product.div_ceil(u128::from(self.cells))).ok()?,
-        };
+        let elapsed = self.period.ceil(needed, self.nanos, self.cells)?;
         self.base.checked_add(elapsed).map(Instant::from_nanos)
     }
 }
 
+#[inline]
 fn parts(cells: u64) -> u64 {
     cells.saturating_mul(PARTS)
 }

@@ -11,6 +11,7 @@ mod limit;
 mod line;
 mod rate;
 mod rate_limiter;
+mod ratio;
 mod semaphore;
 mod shed;
 mod sink;

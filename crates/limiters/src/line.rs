@@ -122,15 +122,28 @@ impl<S: Source> Line<S> {
 
     #[inline]
     pub(crate) fn try_acquire_at(&self, now: Instant, n: u64) -> Result<Grant, Denied> {
-        let result = if self.ahead.load(Ordering::Acquire) == 0 {
-            match self.source.take(now, n) {
-                Taken::Yes { left } => Ok(Grant::new(n, left).with_note(self.source.note(now))),
-                Taken::No { at } => Err(later(now, at)),
-                Taken::TooLarge { most } => Err(Denied::TooLarge { max: most }),
-            }
-        } else {
-            self.behind_others(now, n)
-        };
+        if self.counts.are_on() {
+            return self.try_acquire_counted(now, n);
+        }
+        self.try_acquire_uncounted(now, n)
+    }
+
+    /// Nothing looks at the result here, so it is made where the caller wants it.
+    #[inline]
+    fn try_acquire_uncounted(&self, now: Instant, n: u64) -> Result<Grant, Denied> {
+        if self.ahead.load(Ordering::Acquire) != 0 {
+            return self.behind_others(now, n);
+        }
+        match self.source.take(now, n) {
+            Taken::Yes { left } => Ok(Grant::new(n, left).with_note(self.source.note(now))),
+            Taken::No { at } => Err(later(now, at)),
+            Taken::TooLarge { most } => Err(Denied::TooLarge { max: most }),
+        }
+    }
+
+    #[cold]
+    fn try_acquire_counted(&self, now: Instant, n: u64) -> Result<Grant, Denied> {
+        let result = self.try_acquire_uncounted(now, n);
         self.counts.count(n, &result);
         result
     }
@@ -634,10 +647,11 @@ impl Item {
 }
 
 /// The refusal of what will be there at `at`.
+#[inline]
 pub(crate) fn later(now: Instant, at: Option<Instant>) -> Denied {
     let retry_after = match at {
         // Never zero: whoever came before may not have left yet.
-        Some(at) => at.saturating_since(now).max(Duration::from_nanos(1)),
+        Some(at) => Duration::from_nanos(at.as_nanos().saturating_sub(now.as_nanos()).max(1)),
         None => Duration::MAX,
     };
     Denied::Later { retry_after }
