@@ -33,7 +33,7 @@ pub use limit::KeyLimit;
 
 /// A limit for each key: each user, address or tenant has its own cells, in a table whose size is set once.
 ///
-/// The table has 32 bytes for each of its `max_keys`, whatever the keys are: a key is known by a hash of 64
+/// The table has 22 bytes for each of its `max_keys`, whatever the keys are: a key is known by a hash of 64
 /// bits with a secret in it. Two of a million keys have the same with a chance of one in thirty million, and
 /// would share their cells; where that is not acceptable there is [`exact`](KeyedBuilder::exact). Keys that
 /// have all their cells need no place: they are as good as new. What happens when all places are taken by

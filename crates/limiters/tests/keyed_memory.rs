@@ -10,7 +10,7 @@ fn quota(rate: u64, burst: u64) -> Quota {
     Quota::new(Rate::per_second(rate), burst).unwrap()
 }
 
-/// The bound on memory: 33 bytes a key at most, whatever the key is, and nothing more as keys come.
+/// The bound on memory: 22 bytes a key at most, whatever the key is, and nothing more as keys come.
 #[test]
 fn memory_is_bounded() {
     let time = ManualClock::new();
@@ -19,8 +19,8 @@ fn memory_is_bounded() {
         Keyed::<str>::builder(quota(1, 10)).max_keys(keys).clock(time.clock().clone()).build()
     });
     let bytes = keyed.stats().places * 16;
-    assert!(bytes <= 33 * keys, "{bytes}");
-    assert!(allocations.leaked_bytes as usize <= 33 * keys + 8_192, "{allocations:?}");
+    assert!(bytes <= 22 * keys, "{bytes}");
+    assert!(allocations.leaked_bytes as usize <= 22 * keys + 8_192, "{allocations:?}");
     let names: Vec<_> = (0..keys).map(|key| format!("tenant-{key:012}")).collect();
     let ((), allocations) = Allocations::measure(|| {
         for name in &names {

@@ -8,21 +8,23 @@ use weirs_runtime::Instant;
 
 use crate::Quota;
 use crate::credit::Taken;
+use crate::ratio::Ratio;
 
 /// A cell has 2^16 parts at most.
 const MOST_BITS: u32 = 16;
 
 /// So many words hold terms.
-pub(super) const WORDS: usize = 7;
+pub(super) const WORDS: usize = 9;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
     /// Parts, of which a cell has 2^bits.
     cells: u64,
     nanos: u64,
-    /// `cells / nanos`, shifted, rounded down.
-    factor: u64,
-    shift: u32,
+    /// `cells / nanos`.
+    pace: Ratio,
+    /// `nanos / cells`.
+    period: Ratio,
     burst: u64,
     bits: u32,
     base: u64,
@@ -46,23 +48,20 @@ impl Terms {
             Some(pace) => pace.ilog2().min(MOST_BITS),
         };
         let (cells, burst, base) = (cells << bits, quota.burst() << bits, base.as_nanos());
-        let (mut factor, mut shift) = (0, 0);
-        if cells != 0 && nanos != 0 {
-            // The quotient has 63 or 64 bits.
-            shift = 63 + cells.leading_zeros() - nanos.leading_zeros();
-            factor = ((u128::from(cells) << shift) / u128::from(nanos)) as u64;
-        }
-        Self { cells, nanos, factor, shift, burst, bits, base }
+        let (pace, period) = (Ratio::rounded_down(cells, nanos), Ratio::rounded_up(nanos, cells));
+        Self { cells, nanos, pace, period, burst, bits, base }
     }
 
     pub(super) fn to_words(self) -> [u64; WORDS] {
-        let Self { cells, nanos, factor, shift, burst, bits, base } = self;
-        [cells, nanos, factor, u64::from(shift), burst, u64::from(bits), base]
+        let Self { cells, nanos, pace, period, burst, bits, base } = self;
+        [base, burst, bits.into(), cells, nanos, pace.whole, pace.part, period.whole, period.part]
     }
 
     #[inline]
-    pub(super) fn from_words([cells, nanos, factor, shift, burst, bits, base]: [u64; WORDS]) -> Self {
-        Self { cells, nanos, factor, shift: shift as u32, burst, bits: bits as u32, base }
+    pub(super) fn from_words(words: [u64; WORDS]) -> Self {
+        let [base, burst, bits, cells, nanos, whole, part, period_whole, period_part] = words;
+        let (pace, period) = (Ratio { whole, part }, Ratio { whole: period_whole, part: period_part });
+        Self { cells, nanos, pace, period, burst, bits: bits as u32, base }
     }
 
     /// Since when it counts.
@@ -92,6 +91,7 @@ impl Terms {
         if self.is_unlimited() { u64::MAX } else { self.burst >> self.bits }
     }
 
+    #[inline]
     pub(super) fn parts(&self, n: u64) -> u64 {
         if n > u64::MAX >> self.bits { u64::MAX } else { n << self.bits }
     }
@@ -100,32 +100,26 @@ impl Terms {
     #[inline]
     pub(super) fn floor(&self, now: Instant) -> u64 {
         let elapsed = now.as_nanos().saturating_sub(self.base);
-        let mut parts = (u128::from(elapsed) * u128::from(self.factor)) >> self.shift;
-        let exact = u128::from(elapsed) * u128::from(self.cells);
-        // The factor was rounded down, so it may be short.
-        while self.factor != 0 && (parts + 1) * u128::from(self.nanos) <= exact {
-            parts += 1;
-        }
         // Below one a nanosecond, with room for the burst.
-        (parts as u64).min(u64::MAX - self.burst)
+        self.pace.floor(elapsed, self.cells, self.nanos).min(u64::MAX - self.burst)
     }
 
     #[inline]
     pub(super) fn step(&self, now: Instant, word: u64, n: u64) -> Step {
-        let floor = self.floor(now);
-        let before = word.max(floor);
-        let spent = before.saturating_add(self.parts(n));
-        let generated = floor + self.burst;
         if self.is_unlimited() {
             return Step::Spend { spent: word, left: u64::MAX };
         }
+        let (floor, parts) = (self.floor(now), self.parts(n));
+        let generated = floor + self.burst;
+        let spent = word.max(floor).saturating_add(parts);
         // Too large a sum is the end of time: it stands for more than is generated.
-        let fits = self.parts(n) <= self.burst;
+        let fits = parts <= self.burst;
         if n == 0 || fits && spent <= generated {
             return Step::Spend { spent, left: generated.saturating_sub(spent) >> self.bits };
         }
         Step::No(match fits {
-            true => Taken::No { at: self.at(spent) },
+            // It is above the floor, or it would have been admitted.
+            true => Taken::No { at: self.at(word.saturating_add(parts)) },
             false => Taken::TooLarge { most: self.most() },
         })
     }
@@ -162,6 +156,7 @@ impl Terms {
     }
 
     /// The first time at which so much is generated.
+    #[inline]
     fn at(&self, spent: u64) -> Option<Instant> {
         let needed = spent.saturating_sub(self.burst);
         if needed == 0 {
@@ -170,7 +165,7 @@ impl Terms {
         if self.cells == 0 {
             return None;
         }
-        let elapsed = (u128::from(needed) * u128::from(self.nanos)).div_ceil(u128::from(self.cells));
-        u64::try_from(u128::from(self.base) + elapsed).ok().map(Instant::from_nanos)
+        let elapsed = self.period.ceil(needed, self.nanos, self.cells)?;
+        self.base.checked_add(elapsed).map(Instant::from_nanos)
     }
 }
