@@ -31,7 +31,9 @@ pub use keyed::{AcquireKey, KeyLimit, Keyed, KeyedBuilder, KeyedStats, OnFull, Q
 pub use limit::{Acquire, Denied, Grant, Held, Limit, Outcome, Waiting, acquire, try_acquire};
 pub use line::{Counted, LimiterStats};
 pub use rate::{Quota, QuotaError, Rate};
-pub use rate_limiter::{AcquireCells, Estimate, RateLimiter, RateLimiterBuilder, Reservation};
+pub use rate_limiter::{
+    AcquireCells, AcquireLeased, Estimate, Lease, RateLimiter, RateLimiterBuilder, Reservation,
+};
 pub use semaphore::{
     AcquirePermit, AcquirePermitBy, AcquirePermitOwned, Mode, OwnedPermit, Permit, Semaphore,
     SemaphoreBuilder, SemaphoreStats,

@@ -3,6 +3,7 @@
 mod acquire;
 mod builder;
 mod estimate;
+mod lease;
 mod reservation;
 mod source;
 
@@ -19,6 +20,7 @@ use crate::{Denied, Grant, Keep, Limit, LimiterStats, Outcome, Quota, Waiting};
 pub use acquire::AcquireCells;
 pub use builder::RateLimiterBuilder;
 pub use estimate::Estimate;
+pub use lease::{AcquireLeased, Lease};
 pub use reservation::Reservation;
 
 /// Admits so many cells in so long a time: in any time `W` at most `burst + rate * W`.
@@ -136,6 +138,12 @@ impl RateLimiter {
     /// As [`try_acquire`](RateLimiter::try_acquire).
     pub fn estimate(&self, n: u64) -> Result<Estimate<'_>, Denied> {
         self.try_acquire(n).map(|grant| Estimate::new(self, grant))
+    }
+
+    /// Cells taken `size` at a time, for one thread or task to hand out by itself: see [`Lease`], and
+    /// [`Lease::new`] for one that keeps its limiter.
+    pub fn lease(&self, size: u64) -> Lease<&Self> {
+        Lease::new(self, size)
     }
 
     /// Puts `n` cells back, or there in the first place; no more than the burst are kept.

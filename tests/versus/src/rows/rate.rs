@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 
 use governor::clock::{self, MonotonicClock, QuantaClock, ReasonablyRealtime};
 use governor::state::{InMemoryState, NotKeyed};
-use weirs_limiters::{Quota, Rate, RateLimiter};
+use weirs_limiters::{Lease, Quota, Rate, RateLimiter};
 use weirs_runtime::{Clock, Instant, Sleep, TimerDriver, TimerKey};
 
 use super::hosts::{Host, SmolOwn};
@@ -28,6 +28,10 @@ use crate::row::{Row, Samples, Unit};
 
 /// A second. No loop gets so far.
 const FAST: u32 = 100_000_000;
+/// A second, ours: leases are faster than that.
+const FASTEST: u64 = 1_000_000_000;
+/// Cells of a lease.
+const LEASE: u64 = 32;
 /// How many wait.
 const WAITERS: u64 = 400;
 /// A second, for those who wait.
@@ -54,6 +58,30 @@ pub(super) fn experiments() -> Vec<Experiment> {
         Experiment::pair([row("deny-two-threads", 1.15)], || {
             pair_on_two_threads(denying(), governor_denying(MonotonicClock))
         }),
+        Experiment::pair([row("leased", 0.2)], || {
+            let mut governor = governor_admitting(MonotonicClock);
+            let limiter = limiter();
+            Pair::new(
+                move |count| {
+                    let mut lease = limiter.lease(LEASE);
+                    wall(count, || repeat(count, || take_leased(&mut lease)))
+                },
+                move |count| wall(count, || repeat(count, &mut governor)),
+            )
+        }),
+        Experiment::pair([row("leased-two-threads", 0.1)], || {
+            let governor = governor_admitting(MonotonicClock);
+            let limiter = limiter();
+            Pair::new(
+                move |count| {
+                    on_two_threads(count, || {
+                        let mut lease = limiter.lease(LEASE);
+                        repeat(count, || take_leased(&mut lease));
+                    })
+                },
+                move |count| on_two_threads(count, || repeat(count, &governor)),
+            )
+        }),
         clock_reads(row("clock-reads-400", 0.01).unit(Unit::Each)),
     ]
 }
@@ -72,9 +100,16 @@ fn pair_on_two_threads(ours: impl Fn() + Sync + 'static, peer: impl Fn() + Sync 
     )
 }
 
+fn take_leased(lease: &mut Lease<&RateLimiter>) {
+    assert!(black_box(lease).try_acquire(1).is_ok(), "it never runs out");
+}
+
+fn limiter() -> RateLimiter {
+    RateLimiter::new(Quota::new(Rate::per_second(FASTEST), FASTEST).expect("a quota"))
+}
+
 fn admitting() -> impl Fn() + Sync {
-    let quota = Quota::new(Rate::per_second(FAST.into()), FAST.into()).expect("a quota");
-    let limiter = RateLimiter::new(quota);
+    let limiter = limiter();
     move || assert!(black_box(&limiter).try_acquire(1).is_ok(), "it never runs out")
 }
 
