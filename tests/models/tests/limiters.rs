@@ -1,4 +1,5 @@
-//! The semaphore's word and queue, the counter under a change of its quota, and the line before it.
+//! The semaphore's word and queue, the counter under a change of its quota, the line before it, and the table of
+//! keys.
 #![cfg(loom)]
 
 use std::future::Future;
@@ -9,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use loom::thread;
-use weirs_limiters::{Keep, Mode, Quota, Rate, RateLimiter, Semaphore};
-use weirs_runtime::{Clock, Instant, TimerDriver, TimerKey};
+use weirs_limiters::{Keep, Keyed, Limit, Mode, Outcome, Quota, Rate, RateLimiter, Semaphore};
+use weirs_runtime::{Clock, Instant, SeededEntropy, TimerDriver, TimerKey};
 
 /// Counts its wakes. Not one of loom's atomics: it is looked at when all threads are done.
 #[derive(Default)]
@@ -186,5 +187,78 @@ fn brought_cells_are_not_missed() {
             assert_eq!(woken.0.load(Ordering::Relaxed), 1);
             assert!(poll(&mut wait, &woken).is_ready());
         }
+    });
+}
+
+/// Each key with so many cells, for one key: in the models that is a table of two places.
+fn keyed(burst: u64) -> Arc<Keyed<u64>> {
+    let clock = Clock::new(Still).with_entropy(SeededEntropy::new(7));
+    Arc::new(Keyed::builder(quota(burst)).max_keys(1).clock(clock).build())
+}
+
+fn take(keyed: &Keyed<u64>, key: u64) -> bool {
+    keyed.try_acquire(&key, 1).is_ok()
+}
+
+/// A key that is new to two at once gets one place, and is charged for both.
+#[test]
+fn a_new_key_has_one_place() {
+    loom::model(|| {
+        let keyed = keyed(1);
+        let other = Arc::clone(&keyed);
+        let taker = thread::spawn(move || take(&other, 1));
+        let mine = take(&keyed, 1);
+        assert!(mine ^ taker.join().unwrap(), "there is one cell");
+        assert_eq!((keyed.stats().keys, keyed.available(&1)), (1, 0));
+    });
+}
+
+/// A key that is known is charged without a lock, by two at once.
+#[test]
+fn a_known_key_is_charged_by_two() {
+    loom::model(|| {
+        let keyed = keyed(3);
+        assert!(take(&keyed, 1));
+        let other = Arc::clone(&keyed);
+        let taker = thread::spawn(move || take(&other, 1));
+        assert!(take(&keyed, 1) && taker.join().unwrap());
+        assert_eq!((keyed.stats().keys, keyed.available(&1)), (1, 0));
+    });
+}
+
+/// A key loses its place while it is charged: the charge is not the new key's.
+#[test]
+fn a_place_changes_hands_beside_a_charge() {
+    loom::model(|| {
+        let keyed = keyed(3);
+        assert!(take(&keyed, 1) && take(&keyed, 2) && take(&keyed, 2));
+        let other = Arc::clone(&keyed);
+        let taker = thread::spawn(move || take(&other, 1));
+        assert!(take(&keyed, 3), "the fullest makes room");
+        assert!(taker.join().unwrap());
+        let stats = keyed.stats();
+        assert_eq!(stats.keys, 2);
+        // It lost its place before it was charged, and took another; or afterwards, or not at all.
+        assert!((1..=2).contains(&stats.evicted), "{stats:?}");
+        if stats.evicted == 1 {
+            assert_eq!(keyed.available(&3), 2);
+        }
+        assert!([2, 3].contains(&keyed.available(&3)), "it took one, or lost its place");
+    });
+}
+
+/// A key that has all its cells is swept out while it is charged: the charge stays.
+#[test]
+fn a_sweep_beside_a_charge() {
+    loom::model(|| {
+        let keyed = keyed(2);
+        let limit = keyed.limit_of(&1);
+        let grant = limit.try_acquire_at(Instant::from_nanos(0), 1).unwrap();
+        limit.release(grant, Outcome::Unused);
+        let other = Arc::clone(&keyed);
+        let sweeper = thread::spawn(move || other.sweep(2));
+        assert!(take(&keyed, 1));
+        assert!(sweeper.join().unwrap() <= 1);
+        assert_eq!((keyed.stats().keys, keyed.available(&1)), (1, 1));
     });
 }

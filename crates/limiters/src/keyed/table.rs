@@ -6,11 +6,11 @@
 //! the number of the quota's slot in its low bits) and a counter.
 //!
 //! 1. Names are written under the locks of the key's buckets, so no key has two places.
-//! 2. Whoever takes a place for another key writes `FROZEN` into the counter first, then the name, then the
-//!    counter.
-//! 3. Whoever charges a key without a lock reads name, counter, and name again, and exchanges the counter:
-//!    if it was frozen since, the exchange fails; if it was written anew before it was read, the name shows
-//!    it.
+//! 2. Whoever takes a place for another key freezes the counter first, then writes the name, then the
+//!    counter. The counter carries a number of four bits that is then another one, so no exchange takes the
+//!    new key's for the old one's because as much is spent of both.
+//! 3. Whoever charges a key without a lock reads the counter, then the name, and exchanges the counter: if it
+//!    was frozen since, the exchange fails; if it was written anew before it was read, the name shows it.
 //! 4. A key whose name has the slot of another quota, or of the same before it changed, is given its new name
 //!    and what it has spent by the new quota, under the lock of its place.
 
@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicUsize;
 use weirs_runtime::Instant;
 
 use super::quotas::Quotas;
-use super::terms::{Step, Terms};
+use super::terms::{END, Step, Terms};
 use super::{KeyedStats, Name, OnFull, Standing};
 use crate::Quota;
 use crate::credit::Taken;
@@ -30,8 +30,9 @@ const PLACES: usize = if cfg!(loom) { 2 } else { 8 };
 /// A key stands in its first bucket if so many places are free there.
 const ENOUGH: usize = 3;
 const LOCKS: usize = if cfg!(loom) { 2 } else { 64 };
-/// No counter is ever so large.
-const FROZEN: u64 = u64::MAX;
+/// The bits of a counter that say what is spent; the others number its keys. It is frozen if all are set.
+const SPENT: u64 = END;
+const NEXT_KEY: u64 = SPENT + 1;
 
 pub(super) struct Table {
     buckets: Box<[Bucket]>,
@@ -57,7 +58,7 @@ struct Bucket([Place; PLACES]);
 struct Place {
     /// Zero if it is free.
     name: AtomicU64,
-    spent: AtomicU64,
+    counter: AtomicU64,
 }
 
 enum Charged {
@@ -123,10 +124,11 @@ impl Table {
             return Taken::Yes { left };
         }
         loop {
-            let Victim { place, name: victim, spent: before, full } = self.victim(word, now);
-            if full > now.as_nanos() {
+            let Victim { place, name: victim, counter, full } = self.victim(word, now);
+            let is_evicted = full > now.as_nanos();
+            if is_evicted {
                 match self.on_full {
-                    OnFull::EvictFullest => self.evicted.fetch_add(1, Ordering::Relaxed),
+                    OnFull::EvictFullest => {}
                     OnFull::DenyNew => {
                         self.denied_new.fetch_add(1, Ordering::Relaxed);
                         let at = (full != u64::MAX).then_some(Instant::from_nanos(full));
@@ -136,10 +138,11 @@ impl Table {
                         self.overflowed.fetch_add(1, Ordering::Relaxed);
                         return self.take_shared(now, name.quota, n);
                     }
-                };
+                }
             }
-            if place.give_to(before, word, spent) {
+            if place.give_to(counter, word, spent) {
                 self.keys.fetch_add(usize::from(victim == 0), Ordering::Relaxed);
+                self.evicted.fetch_add(u64::from(is_evicted), Ordering::Relaxed);
                 return Taken::Yes { left };
             }
             // Its key was charged just now: it is not the one to go, or not for nothing.
@@ -168,7 +171,11 @@ impl Table {
         let _locks = self.lock(name);
         let (word, terms, place) = self.settle(now, name);
         if let Some(place) = place {
-            return Standing { terms, spent: place.spent.load(Ordering::Relaxed), refused_until: 0 };
+            return Standing {
+                terms,
+                spent: place.counter.load(Ordering::Relaxed) & SPENT,
+                refused_until: 0,
+            };
         }
         let full = self.victim(word, now).full;
         match self.on_full {
@@ -190,8 +197,9 @@ impl Table {
         let (_, terms, place) = self.settle(now, name);
         match place {
             Some(place) => {
-                let less = |spent: u64| Some(spent.saturating_sub(terms.parts(n)));
-                let _ = place.spent.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+                let parts = terms.parts(n);
+                let less = |counter: u64| Some(counter - parts.min(counter & SPENT));
+                let _ = place.counter.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
             }
             None if self.on_full == OnFull::SharedOverflow => {
                 let mut shared = lock(&self.overflow[usize::from(name.quota)]);
@@ -245,10 +253,11 @@ impl Table {
     fn carry_over(&self, place: &Place, name: u64, new: u64, terms: &Terms, at: Instant) {
         let old = self.quotas.of_slot(name & self.slot_mask);
         loop {
-            let spent = place.spent.load(Ordering::Relaxed);
+            let counter = place.counter.load(Ordering::Relaxed);
+            let spent = counter & SPENT;
             let carried = old.map_or(spent, |old| terms.carried_over(&old, spent, at));
             // Who charges it at this moment is heard.
-            if place.give_to(spent, new, carried) {
+            if place.give_to(counter, new, carried) {
                 return;
             }
         }
@@ -265,15 +274,12 @@ impl Table {
             }
             let _lock = lock(&self.locks[at / PLACES % LOCKS]);
             let name = place.name.load(Ordering::Relaxed);
-            let spent = place.spent.load(Ordering::Relaxed);
-            if name != 0 && self.full(name, spent) <= now.as_nanos() {
-                // Whoever charges it at this moment, wins.
-                let frozen = place.spent.compare_exchange(spent, FROZEN, Ordering::AcqRel, Ordering::Relaxed);
-                if frozen.is_ok() {
-                    place.name.store(0, Ordering::Release);
-                    self.keys.fetch_sub(1, Ordering::Relaxed);
-                    freed += 1;
-                }
+            let counter = place.counter.load(Ordering::Relaxed);
+            // Whoever charges it at this moment, wins.
+            if name != 0 && self.full(name, counter) <= now.as_nanos() && place.freeze(counter) {
+                place.name.store(0, Ordering::Release);
+                self.keys.fetch_sub(1, Ordering::Relaxed);
+                freed += 1;
             }
         }
         freed
@@ -343,12 +349,13 @@ impl Table {
     fn victim_in(&self, number: usize, now: Instant) -> (Victim<'_>, usize) {
         let mut free = 0;
         let places = self.buckets[number].0.iter().map(|place| {
-            let (name, spent) = (place.name.load(Ordering::Relaxed), place.spent.load(Ordering::Relaxed));
-            let full = if name == 0 { 0 } else { self.full(name, spent) };
+            let name = place.name.load(Ordering::Relaxed);
+            let counter = place.counter.load(Ordering::Relaxed);
+            let full = if name == 0 { 0 } else { self.full(name, counter) };
             // One that has all is as good as any other.
             let full = if full <= now.as_nanos() { 0 } else { full };
             free += usize::from(full == 0);
-            Victim { place, name, spent, full }
+            Victim { place, name, counter, full }
         });
         match places.min_by_key(|victim| victim.full) {
             Some(best) => (best, free),
@@ -356,13 +363,13 @@ impl Table {
         }
     }
 
-    fn full(&self, name: u64, spent: u64) -> u64 {
-        self.quotas.of_slot(name & self.slot_mask).map_or(0, |terms| terms.full(spent))
+    fn full(&self, name: u64, counter: u64) -> u64 {
+        self.quotas.of_slot(name & self.slot_mask).map_or(0, |terms| terms.full(counter & SPENT))
     }
 
     fn is_full(&self, place: &Place, now: Instant) -> bool {
         let name = place.name.load(Ordering::Acquire);
-        name != 0 && self.full(name, place.spent.load(Ordering::Relaxed)) <= now.as_nanos()
+        name != 0 && self.full(name, place.counter.load(Ordering::Relaxed)) <= now.as_nanos()
     }
 }
 
@@ -371,7 +378,7 @@ struct Victim<'a> {
     place: &'a Place,
     /// Who has it: zero for nobody.
     name: u64,
-    spent: u64,
+    counter: u64,
     /// When its key has all its cells.
     full: u64,
 }
@@ -393,55 +400,72 @@ impl Place {
     /// Rule 3.
     #[inline]
     fn charge(&self, terms: &Terms, now: Instant, name: u64, n: u64) -> Charged {
-        let mut word = self.spent.load(Ordering::Acquire);
+        let mut counter = self.counter.load(Ordering::Acquire);
         loop {
-            if word == FROZEN || self.name.load(Ordering::Acquire) != name {
+            if is_frozen(counter) || self.name.load(Ordering::Acquire) != name {
                 return Charged::Gone;
             }
-            let (spent, left) = match terms.step(now, word, n) {
-                Step::Spend { spent, left } if spent == word => return Charged::Told(Taken::Yes { left }),
-                Step::Spend { spent, left } => (spent, left),
-                Step::No(taken) => return Charged::Told(taken),
+            counter = match charge_once(&self.counter, counter, terms, now, n) {
+                Ok(taken) => return Charged::Told(taken),
+                Err(changed) => changed,
             };
-            match self.spent.compare_exchange_weak(word, spent, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Charged::Told(Taken::Yes { left }),
-                Err(changed) => word = changed,
-            }
         }
     }
 
     /// Nobody gives the place to another meanwhile.
     fn charge_locked(&self, terms: &Terms, now: Instant, n: u64) -> Taken {
-        charge(&self.spent, terms, now, n)
+        charge(&self.counter, terms, now, n)
     }
 
+    /// What is spent, if it is this key's.
     fn read(&self, name: u64) -> Option<u64> {
-        let spent = self.spent.load(Ordering::Acquire);
-        (spent != FROZEN && self.name.load(Ordering::Acquire) == name).then_some(spent)
+        let counter = self.counter.load(Ordering::Acquire);
+        (!is_frozen(counter) && self.name.load(Ordering::Acquire) == name).then_some(counter & SPENT)
     }
 
     /// Rule 2. The locks are held. It fails if the place was charged since.
     fn give_to(&self, before: u64, name: u64, spent: u64) -> bool {
-        if self.spent.compare_exchange(before, FROZEN, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        if !self.freeze(before) {
             return false;
         }
         fence(Ordering::Release);
         self.name.store(name, Ordering::Relaxed);
-        self.spent.store(spent, Ordering::Release);
+        let number = (before & !SPENT).wrapping_add(NEXT_KEY);
+        self.counter.store(number | spent, Ordering::Release);
         true
+    }
+
+    fn freeze(&self, counter: u64) -> bool {
+        let frozen = counter | SPENT;
+        self.counter.compare_exchange(counter, frozen, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 }
 
+#[inline]
+fn is_frozen(counter: u64) -> bool {
+    counter & SPENT == SPENT
+}
+
 fn charge(counter: &AtomicU64, terms: &Terms, now: Instant, n: u64) -> Taken {
-    let mut word = counter.load(Ordering::Acquire);
+    let mut seen = counter.load(Ordering::Acquire);
     loop {
-        let (spent, left) = match terms.step(now, word, n) {
-            Step::Spend { spent, left } => (spent, left),
-            Step::No(taken) => return taken,
-        };
-        match counter.compare_exchange_weak(word, spent, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => return Taken::Yes { left },
-            Err(changed) => word = changed,
+        match charge_once(counter, seen, terms, now, n) {
+            Ok(taken) => return taken,
+            Err(changed) => seen = changed,
+        }
+    }
+}
+
+/// The counter as it is if it is not as it was seen.
+#[inline]
+fn charge_once(counter: &AtomicU64, seen: u64, terms: &Terms, now: Instant, n: u64) -> Result<Taken, u64> {
+    match terms.step(now, seen & SPENT, n) {
+        Step::No(taken) => Ok(taken),
+        Step::Spend { spent, left } if spent == seen & SPENT => Ok(Taken::Yes { left }),
+        Step::Spend { spent, left } => {
+            let next = (seen & !SPENT) | spent;
+            counter.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire)?;
+            Ok(Taken::Yes { left })
         }
     }
 }

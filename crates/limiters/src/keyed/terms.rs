@@ -2,7 +2,7 @@
 //!
 //! As in [`credit`](crate::credit), `burst + floor((now - base) * rate)` was generated and the word says how
 //! much is spent. Here the word has no room for a new beginning, so a cell has as many parts as keep them
-//! below one a nanosecond: then no word is full before the end of time.
+//! below one a nanosecond: then no word is full within 36 years.
 
 use weirs_runtime::Instant;
 
@@ -10,6 +10,8 @@ use crate::Quota;
 use crate::credit::Taken;
 use crate::ratio::Ratio;
 
+/// No word is so large: the bits above are the owner's.
+pub(super) const END: u64 = (1 << 60) - 1;
 /// A cell has 2^16 parts at most.
 const MOST_BITS: u32 = 16;
 
@@ -100,8 +102,8 @@ impl Terms {
     #[inline]
     pub(super) fn floor(&self, now: Instant) -> u64 {
         let elapsed = now.as_nanos().saturating_sub(self.base);
-        // Below one a nanosecond, with room for the burst.
-        self.pace.floor(elapsed, self.cells, self.nanos).min(u64::MAX - self.burst)
+        // With room for the burst, so that nothing passes the end.
+        self.pace.floor(elapsed, self.cells, self.nanos).min(END - 1 - self.burst)
     }
 
     #[inline]
