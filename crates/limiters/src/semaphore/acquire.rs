@@ -160,6 +160,13 @@ impl Semaphore {
                 polled
             }
             None => {
+                // Where it may overtake, it may be done before it needs a waker.
+                if self.word.available() >= n {
+                    match lock(&self.queue).try_take(&self.word, n) {
+                        Err(Denied::Busy { .. }) => {}
+                        result => return Poll::Ready(result),
+                    }
+                }
                 let mut waker = Some(cx.waker().clone());
                 let now = self.now_if_counted();
                 let joined = lock(&self.queue).join(&self.word, n, now, &mut waker);
