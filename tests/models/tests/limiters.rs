@@ -1,5 +1,5 @@
-//! The semaphore's word and queue, the counter under a change of its quota, the line before it, and the table of
-//! keys.
+//! The semaphore's word and queue, the counter under a change of its quota, the line before it, and the table
+//! of keys.
 #![cfg(loom)]
 
 use std::future::Future;
