@@ -17,7 +17,6 @@ mod shed;
 mod sink;
 mod stream;
 mod sync;
-mod waiters;
 mod warm_up;
 mod window;
 

@@ -18,11 +18,11 @@ mod stats;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use weirs_runtime::waiting::{Ticket, Waiters, Wakes, let_go, wake};
 use weirs_runtime::{Clock, Instant};
 
 use crate::credit::Taken;
 use crate::sync::{AtomicU64, Mutex, Ordering, fence, lock};
-use crate::waiters::{Ticket, Waiters, Wakes, discard, wake};
 use crate::{Denied, Grant, Waiting};
 
 pub use counts::Counted;
@@ -181,7 +181,7 @@ impl<S: Source> Line<S> {
 
     pub(crate) fn poll(&self, waiting: &mut Waiting, cx: &mut Context<'_>) -> Poll<Result<Grant, Denied>> {
         let ticket = match waiting.key() {
-            Some(number) => Ticket::of(number),
+            Some(place) => Ticket::of(place as usize),
             None => match self.begin(waiting, cx) {
                 Ok(ticket) => ticket,
                 Err(result) => {
@@ -235,7 +235,7 @@ impl<S: Source> Line<S> {
         let joined = self.join(&mut lock(&self.queue), now, waiting, waker);
         match joined {
             Ok((ticket, is_first)) => {
-                waiting.set_key(Some(ticket.number()));
+                waiting.set_key(Some(ticket.place() as u64));
                 if is_first {
                     // Rule 4: cells may have come before they could see that somebody waits.
                     fence(Ordering::SeqCst);
@@ -312,9 +312,10 @@ impl<S: Source> Line<S> {
             let _old;
             let mut queue = lock(&self.queue);
             if !queue.waiters.is_queued(ticket) {
-                let (item, old) = queue.waiters.leave(ticket);
+                let item = *queue.waiters.get(ticket);
+                let old = queue.waiters.leave(ticket);
                 drop(queue);
-                discard(old);
+                let_go(old);
                 return Look::Over(item.result(&self.source));
             }
             if !queue.waiters.will_wake(ticket, waker) {
@@ -363,14 +364,14 @@ impl<S: Source> Line<S> {
                 Taken::No { at: Some(at) } => {
                     queue.due = at;
                     if Some(first) != me && item.timed_for != Some(at) {
-                        wakes.add(queue.waiters.take_waker(first));
+                        queue.waiters.take_waker(first).into_iter().for_each(|waker| wakes.add(waker));
                     }
                     return true;
                 }
             };
             self.tell(queue, now, first, told);
             if Some(first) != me {
-                wakes.add(queue.waiters.take_waker(first));
+                queue.waiters.take_waker(first).into_iter().for_each(|waker| wakes.add(waker));
             }
         }
         true
@@ -404,7 +405,7 @@ impl<S: Source> Line<S> {
 
     pub(crate) fn cancel(&self, waiting: &mut Waiting) {
         waiting.stop_timer();
-        let Some(ticket) = waiting.key().map(Ticket::of) else { return };
+        let Some(ticket) = waiting.key().map(|place| Ticket::of(place as usize)) else { return };
         waiting.set_key(None);
         let now = self.clock.now();
         let waker = {
@@ -412,16 +413,15 @@ impl<S: Source> Line<S> {
             if queue.waiters.is_queued(ticket) {
                 // As if it had been told something and did not listen.
                 self.tell(&mut queue, now, ticket, Told::Closed);
-                queue.waiters.leave(ticket).1
             } else {
-                let (item, waker) = queue.waiters.leave(ticket);
+                let item = *queue.waiters.get(ticket);
                 if let Told::Granted { delayed, .. } = item.told {
                     self.source.give_back(item.since + delayed, item.cost);
                 }
-                waker
             }
+            queue.waiters.leave(ticket)
         };
-        discard(waker);
+        let_go(waker);
         self.serve(now, None);
     }
 

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use weirs_runtime::waiting::{Wakes, wake};
 use weirs_runtime::{Clock, Instant};
 
 use crate::line::Counts;
 use crate::sync::{Mutex, lock};
-use crate::waiters::{Wakes, wake};
 use crate::{Counted, Denied, Grant, Limit, Outcome, Waiting};
 use queue::Queue;
 use word::Word;

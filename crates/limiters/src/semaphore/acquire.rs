@@ -6,13 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use weirs_runtime::waiting::{Ticket, Wakes, let_go};
 use weirs_runtime::{Instant, Sleep};
 
 use super::queue::Look;
 use super::{OwnedPermit, Permit, Semaphore};
 use crate::Denied;
 use crate::sync::lock;
-use crate::waiters::{Ticket, Wakes, discard};
 
 /// The future of [`Semaphore::acquire`]. Polled again after its end it asks anew.
 #[must_use = "it does nothing unless it is awaited"]
@@ -153,7 +153,7 @@ impl Semaphore {
     fn poll_slowly(&self, n: u64, place: &mut Place, cx: &mut Context<'_>) -> Poll<Result<(), Denied>> {
         match *place {
             Some(ticket) => {
-                let polled = self.look(Ticket::of(ticket), cx);
+                let polled = self.look(Ticket::of(ticket as usize), cx);
                 if polled.is_ready() {
                     *place = None;
                 }
@@ -172,7 +172,7 @@ impl Semaphore {
                 let joined = lock(&self.queue).join(&self.word, n, now, &mut waker);
                 match joined {
                     Ok(Some(ticket)) => {
-                        *place = Some(ticket.number());
+                        *place = Some(ticket.place() as u64);
                         Poll::Pending
                     }
                     Ok(None) => Poll::Ready(Ok(())),
@@ -205,7 +205,7 @@ impl Semaphore {
             };
             let done = !others || queue.serve(&self.word, &mut wakes);
             drop(queue);
-            discard(old);
+            let_go(old);
             if !done {
                 drop(wakes);
                 self.serve();
@@ -217,8 +217,8 @@ impl Semaphore {
     /// Takes a wait back.
     #[cold]
     pub(super) fn leave(&self, ticket: u64) {
-        let waker = lock(&self.queue).leave(&self.word, Ticket::of(ticket));
-        discard(waker);
+        let waker = lock(&self.queue).leave(&self.word, Ticket::of(ticket as usize));
+        let_go(waker);
         self.serve();
     }
 }

@@ -7,11 +7,11 @@
 use std::task::Waker;
 
 use weirs_runtime::Instant;
+use weirs_runtime::waiting::{Ticket, Waiters, Wakes};
 
 use super::Mode;
 use super::word::Word;
 use crate::Denied;
-use crate::waiters::{Ticket, Waiters, Wakes};
 
 pub(super) struct Queue {
     waiters: Waiters<Item>,
@@ -183,7 +183,7 @@ impl Queue {
                 return Look::Waits { lost: self.uncall(ticket) };
             }
         };
-        *old = self.waiters.leave(ticket).1;
+        *old = self.waiters.leave(ticket);
         Look::Over { result, took: told == Told::Called }
     }
 
@@ -196,7 +196,8 @@ impl Queue {
         if self.waiters.is_queued(ticket) {
             self.dismiss(ticket);
         }
-        let (item, waker) = self.waiters.leave(ticket);
+        let item = *self.waiters.get(ticket);
+        let waker = self.waiters.leave(ticket);
         if item.told == Told::Granted {
             word.give_back(item.cost);
         }
@@ -224,7 +225,7 @@ impl Queue {
                 break;
             }
             self.tell(ticket, Told::Granted);
-            wakes.add(self.waiters.take_waker(ticket));
+            self.waiters.take_waker(ticket).into_iter().for_each(|waker| wakes.add(waker));
         }
         true
     }
@@ -245,7 +246,7 @@ impl Queue {
                 }
                 item.told = Told::Called;
                 self.called += item.cost;
-                wakes.add(self.waiters.take_waker(ticket));
+                self.waiters.take_waker(ticket).into_iter().for_each(|waker| wakes.add(waker));
             }
             self.next_call = self.waiters.after(ticket);
         }
