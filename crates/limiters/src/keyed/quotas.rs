@@ -16,6 +16,14 @@ pub(super) struct Quotas {
     change: Mutex<()>,
 }
 
+/// A quota as it was read without a lock.
+pub(super) struct Glance {
+    quota: u8,
+    generation: u64,
+    pub(super) slot: u64,
+    pub(super) terms: Terms,
+}
+
 #[derive(Default)]
 struct Changing {
     generation: AtomicU64,
@@ -40,18 +48,30 @@ impl Quotas {
     }
 
     /// The number of the slot that counts, and what is in it.
-    #[inline]
     pub(super) fn current(&self, quota: u8) -> (u64, Terms) {
-        let changing = &self.quotas[usize::from(quota)];
         loop {
-            let generation = changing.generation.load(Ordering::Acquire);
-            let terms = changing.slots[(generation & 1) as usize].read();
-            // Rule 3.
-            fence(Ordering::Acquire);
-            if changing.generation.load(Ordering::Relaxed) == generation {
-                return (2 * u64::from(quota) + (generation & 1), terms);
+            let glance = self.glance(quota);
+            if self.is_still(&glance) {
+                return (glance.slot, glance.terms);
             }
         }
+    }
+
+    /// What seems to count. It is to be used only if it [still](Self::is_still) does when all else is read.
+    #[inline]
+    pub(super) fn glance(&self, quota: u8) -> Glance {
+        let changing = &self.quotas[usize::from(quota)];
+        let generation = changing.generation.load(Ordering::Acquire);
+        let slot = 2 * u64::from(quota) + (generation & 1);
+        let terms = changing.slots[(generation & 1) as usize].read();
+        Glance { quota, generation, slot, terms }
+    }
+
+    /// Rule 3.
+    #[inline]
+    pub(super) fn is_still(&self, glance: &Glance) -> bool {
+        fence(Ordering::Acquire);
+        self.quotas[usize::from(glance.quota)].generation.load(Ordering::Relaxed) == glance.generation
     }
 
     /// What is in a slot that stands in a name. Rule 4: it is not written meanwhile.

@@ -10,7 +10,8 @@
 //!    counter. The counter carries a number of four bits that is then another one, so no exchange takes the
 //!    new key's for the old one's because as much is spent of both.
 //! 3. Whoever charges a key without a lock reads the counter, then the name, and exchanges the counter: if it
-//!    was frozen since, the exchange fails; if it was written anew before it was read, the name shows it.
+//!    was frozen since, the exchange fails; if it was written anew before it was read, the name shows it, or
+//!    the quota, which is looked at last.
 //! 4. A key whose name has the slot of another quota, or of the same before it changed, is given its new name
 //!    and what it has spent by the new quota, under the lock of its place.
 
@@ -98,10 +99,11 @@ impl Table {
 
     #[inline]
     pub(super) fn take(&self, now: Instant, name: Name, n: u64) -> Taken {
-        let (slot, terms) = self.quotas.current(name.quota);
-        let word = self.word(name, slot);
+        let glance = self.quotas.glance(name.quota);
+        let word = self.word(name, glance.slot);
         if let Some(place) = self.find(word) {
-            if let Charged::Told(taken) = place.charge(&terms, now, word, n) {
+            let are_still = || self.quotas.is_still(&glance);
+            if let Charged::Told(taken) = place.charge(&glance.terms, now, word, n, are_still) {
                 return taken;
             }
         }
@@ -163,19 +165,17 @@ impl Table {
     }
 
     pub(super) fn standing(&self, now: Instant, name: Name) -> Standing {
-        let (slot, terms) = self.quotas.current(name.quota);
-        let word = self.word(name, slot);
-        if let Some(spent) = self.find(word).and_then(|place| place.read(word)) {
-            return Standing { terms, spent, refused_until: 0 };
+        let glance = self.quotas.glance(name.quota);
+        let word = self.word(name, glance.slot);
+        let spent = self.find(word).and_then(|place| place.read(word));
+        if let Some(spent) = spent.filter(|_| self.quotas.is_still(&glance)) {
+            return Standing { terms: glance.terms, spent, refused_until: 0 };
         }
         let _locks = self.lock(name);
         let (word, terms, place) = self.settle(now, name);
         if let Some(place) = place {
-            return Standing {
-                terms,
-                spent: place.counter.load(Ordering::Relaxed) & SPENT,
-                refused_until: 0,
-            };
+            let spent = place.counter.load(Ordering::Relaxed) & SPENT;
+            return Standing { terms, spent, refused_until: 0 };
         }
         let full = self.victim(word, now).full;
         match self.on_full {
@@ -399,10 +399,18 @@ impl Bucket {
 impl Place {
     /// Rule 3.
     #[inline]
-    fn charge(&self, terms: &Terms, now: Instant, name: u64, n: u64) -> Charged {
+    fn charge(
+        &self,
+        terms: &Terms,
+        now: Instant,
+        name: u64,
+        n: u64,
+        are_still: impl Fn() -> bool,
+    ) -> Charged {
         let mut counter = self.counter.load(Ordering::Acquire);
         loop {
-            if is_frozen(counter) || self.name.load(Ordering::Acquire) != name {
+            // The terms last: if the quota changed twice, the name may be as it was, and they are not.
+            if is_frozen(counter) || self.name.load(Ordering::Acquire) != name || !are_still() {
                 return Charged::Gone;
             }
             counter = match charge_once(&self.counter, counter, terms, now, n) {
