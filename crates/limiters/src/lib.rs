@@ -34,8 +34,8 @@ pub use rate_limiter::{
     AcquireCells, AcquireLeased, Estimate, Lease, RateLimiter, RateLimiterBuilder, Reservation,
 };
 pub use semaphore::{
-    AcquirePermit, AcquirePermitBy, AcquirePermitOwned, Mode, OwnedPermit, Permit, Semaphore,
-    SemaphoreBuilder, SemaphoreStats,
+    AcquirePermit, AcquirePermitBy, AcquirePermitOwned, AcquirePermitOwnedBy, Mode, OwnedPermit, Permit,
+    Semaphore, SemaphoreBuilder, SemaphoreStats,
 };
 pub use shed::{
     Class, CoDel, Priority, PriorityLimit, PriorityShedder, QueueDelay, QueueDelayStats, ShedderStats,

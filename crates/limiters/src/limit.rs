@@ -118,7 +118,9 @@ pub trait Limit: Send + Sync {
 
     /// What was admitted is over, with this outcome.
     ///
-    /// A rate, of which nothing is held, hears only [`Outcome::Unused`] and takes its cells back.
+    /// A rate, of which nothing is held, hears only [`Outcome::Unused`] and takes its cells back. The grant
+    /// is one of this very limiter, given back once: with any other it may admit more than it should, or
+    /// panic.
     fn release(&self, grant: Grant, outcome: Outcome) {
         let _ = (grant, outcome);
     }

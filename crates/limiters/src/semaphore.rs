@@ -20,7 +20,7 @@ use crate::{Counted, Denied, Grant, Limit, Outcome, Waiting};
 use queue::Queue;
 use word::Word;
 
-pub use acquire::{AcquirePermit, AcquirePermitBy, AcquirePermitOwned};
+pub use acquire::{AcquirePermit, AcquirePermitBy, AcquirePermitOwned, AcquirePermitOwnedBy};
 pub use builder::SemaphoreBuilder;
 pub use permit::{OwnedPermit, Permit};
 
@@ -174,6 +174,23 @@ impl Semaphore {
         AcquirePermitBy::new(self, n, deadline)
     }
 
+    /// [`acquire_by`](Semaphore::acquire_by), with a permit that keeps the semaphore.
+    ///
+    /// # Waiting
+    /// As `acquire_by`.
+    ///
+    /// # Cancel safety
+    /// As `acquire`.
+    ///
+    /// # Errors
+    /// As `acquire_by`.
+    ///
+    /// # Panics
+    /// As `acquire_by`.
+    pub fn acquire_owned_by(self: &Arc<Self>, n: u64, deadline: Instant) -> AcquirePermitOwnedBy {
+        AcquirePermitOwnedBy::new(Arc::clone(self), n, deadline)
+    }
+
     /// How many permits are free. Those who wait may want them.
     pub fn available(&self) -> u64 {
         self.word.available()
@@ -307,6 +324,7 @@ impl Limit for Semaphore {
     }
 
     fn release(&self, grant: Grant, _: Outcome) {
+        assert!(grant.cost() <= Self::MAX_CAPACITY, "this grant is not one of a semaphore");
         self.give_back(grant.cost());
     }
 }

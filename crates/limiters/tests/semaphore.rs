@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use common::Hand;
-use weirs_limiters::{Denied, Limit, Mode, Semaphore, acquire};
+use weirs_limiters::{Denied, Grant, Limit, Mode, Outcome, Semaphore, acquire};
 use weirs_runtime::{Instant, Runtime};
 use weirs_testing::{
     InFlight, ManualClock, apply, cancel_at_every_poll, cancel_at_every_wake, runtime_test, sim_test, yields,
@@ -271,18 +271,54 @@ fn a_woken_waiter_that_is_dropped_passes_its_turn_on() {
 #[apply(sim_test)]
 async fn a_deadline_is_kept_to_the_nanosecond(runtime: Runtime) {
     let clock = runtime.clock();
-    let semaphore = Semaphore::builder(1).clock(clock.clone()).build();
+    let semaphore = Arc::new(Semaphore::builder(1).clock(clock.clone()).build());
     let held = semaphore.try_acquire(1).unwrap();
     let deadline = clock.now() + Duration::from_millis(7);
     let denied = semaphore.acquire_by(1, deadline).await.unwrap_err();
     assert_eq!((denied, clock.now()), (Denied::DeadlinePassed, deadline));
     let deadline = clock.now() + Duration::from_millis(7);
-    let denied = acquire(&semaphore as &dyn Limit, 1).by(deadline).await.unwrap_err();
+    let denied = acquire(&*semaphore as &dyn Limit, 1).by(deadline).await.unwrap_err();
+    assert_eq!((denied, clock.now()), (Denied::DeadlinePassed, deadline));
+    assert_eq!(semaphore.stats().waiting, 0);
+    let deadline = clock.now() + Duration::from_millis(7);
+    let denied = semaphore.acquire_owned_by(1, deadline).await.unwrap_err();
     assert_eq!((denied, clock.now()), (Denied::DeadlinePassed, deadline));
     assert_eq!(semaphore.stats().waiting, 0);
     drop(held);
     // What is free is taken, even too late.
     assert!(semaphore.acquire_by(1, deadline).await.is_ok());
+    assert!(semaphore.acquire_owned_by(1, deadline).await.is_ok());
+}
+
+#[apply(runtime_test)]
+async fn a_wait_with_a_deadline_is_cancelled_at_every_poll(runtime: Runtime) {
+    let semaphore = Arc::new(Semaphore::builder(2).clock(runtime.clock().clone()).build());
+    let make = || {
+        let (semaphore, runtime) = (semaphore.clone(), runtime.clone());
+        async move {
+            let held = semaphore.try_acquire_owned(1).unwrap();
+            let holder = runtime.spawn(async move {
+                yields(3).await;
+                drop(held);
+            });
+            let far = runtime.clock().now() + Duration::from_secs(3_600);
+            drop(semaphore.acquire_owned_by(2, far).await.unwrap());
+            holder.await.unwrap();
+        }
+    };
+    let check = async |_| {
+        let all = semaphore.acquire(2).await.unwrap();
+        assert_eq!(semaphore.stats().waiting, 0);
+        drop(all);
+    };
+    cancel_at_every_poll(make, check).await;
+    cancel_at_every_wake(make, check).await;
+}
+
+#[test]
+#[should_panic = "this grant is not one of a semaphore"]
+fn a_grant_that_was_made_up() {
+    Semaphore::new(1).release(Grant::new(u64::MAX, 0), Outcome::Success);
 }
 
 #[test]

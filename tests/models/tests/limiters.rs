@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use loom::thread;
-use weirs_limiters::{Keep, Keyed, Limit, Mode, Outcome, Quota, Rate, RateLimiter, Semaphore};
+use weirs_limiters::{Keep, Keyed, Limit, Mode, Outcome, Quota, QuotaId, Rate, RateLimiter, Semaphore};
 use weirs_runtime::{Clock, Instant, SeededEntropy, TimerDriver, TimerKey};
 
 /// Counts its wakes. Not one of loom's atomics: it is looked at when all threads are done.
@@ -245,6 +245,30 @@ fn a_place_changes_hands_beside_a_charge() {
         }
         assert!([2, 3].contains(&keyed.available(&3)), "it took one, or lost its place");
     });
+}
+
+/// The quota of a key changes, and changes back, while the key is charged: it keeps the part of its cells,
+/// and the charge is heard.
+#[test]
+fn a_quota_of_keys_changes_beside_a_charge() {
+    for changes in [1, 2] {
+        loom::model(move || {
+            let keyed = keyed(2);
+            assert!(take(&keyed, 1));
+            let other = Arc::clone(&keyed);
+            let changer = thread::spawn(move || {
+                for burst in [4, 2].into_iter().take(changes) {
+                    other.set_quota(QuotaId::default(), quota(burst));
+                }
+            });
+            assert!(take(&keyed, 1), "there is one, or there are two");
+            changer.join().unwrap();
+            // Of four it took half, and then one, if it came afterwards.
+            let left = keyed.available(&1);
+            assert!(left == 0 || left == 1 && changes == 1, "{left} left after {changes}");
+            assert_eq!(keyed.stats().keys, 1);
+        });
+    }
 }
 
 /// A key that has all its cells is swept out while it is charged: the charge stays.

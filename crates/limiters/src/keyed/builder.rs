@@ -55,9 +55,11 @@ impl<K: Hash + ?Sized + 'static> KeyedBuilder<K> {
 
     /// For how many keys there are places: 65,536 without it.
     ///
-    /// A key may stand in some of the places only, so there are more: twice as many, of which a few in ten
-    /// thousand keys find none of theirs free when so many have spent something. In the exact mode it is an
-    /// eighth more at most, and none for less than 2,048: see [`KeyedStats::places`](super::KeyedStats).
+    /// A key may stand in some of the places only, so there are more: four for three keys, and eight at
+    /// least. Then one key in two thousand finds none of its own free when so many have spent something. In
+    /// the exact mode it is an eighth more at most, and none for less than 2,048.
+    /// [`KeyedStats::places`](super::KeyedStats) tells how many there are: with [`OnFull::DenyNew`] so many
+    /// keys at most are below their burst at once, and all others are refused.
     ///
     /// # Panics
     /// When it is zero or above 2^40.

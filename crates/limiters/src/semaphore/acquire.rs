@@ -128,6 +128,39 @@ impl<'a> Future for AcquirePermitBy<'a> {
     }
 }
 
+/// The future of [`Semaphore::acquire_owned_by`]. Polled again after its end it asks anew.
+#[must_use = "it does nothing unless it is awaited"]
+#[derive(Debug)]
+pub struct AcquirePermitOwnedBy {
+    acquire: AcquirePermitOwned,
+    deadline: Sleep,
+}
+
+impl AcquirePermitOwnedBy {
+    pub(super) fn new(semaphore: Arc<Semaphore>, n: u64, deadline: Instant) -> Self {
+        let deadline = semaphore.clock.sleep_until(deadline);
+        Self { acquire: AcquirePermitOwned::new(semaphore, n), deadline }
+    }
+}
+
+impl Future for AcquirePermitOwnedBy {
+    type Output = Result<OwnedPermit, Denied>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if let Poll::Ready(result) = Pin::new(&mut this.acquire).poll(cx) {
+            return Poll::Ready(result);
+        }
+        if Pin::new(&mut this.deadline).poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        if let Some(ticket) = this.acquire.place.take() {
+            this.acquire.semaphore.leave(ticket);
+        }
+        this.acquire.semaphore.deadline_passed(this.acquire.n).map(Err)
+    }
+}
+
 /// The place in the queue of one who waits, as a number.
 type Place = Option<u64>;
 
