@@ -357,7 +357,7 @@ impl<L: Limit> Drop for Taking<'_, L> {
 }
 
 /// Does it with each one. A panic keeps no other from its turn; the first goes on afterwards.
-fn each<T>(items: impl Iterator<Item = T>, mut work: impl FnMut(T)) {
+pub(crate) fn each<T>(items: impl Iterator<Item = T>, mut work: impl FnMut(T)) {
     let mut first = None;
     for item in items {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| work(item))) {

@@ -442,17 +442,20 @@ impl<S: Source> Line<S> {
 
     /// Changes the source so that some may have to wait for longer, or for ever: they hear it now.
     pub(crate) fn change(&self, now: Instant, change: impl FnOnce(&S)) {
-        let woken = {
+        let rescue = Rescue(self);
+        let mut woken = Woken::default();
+        {
             let mut queue = lock(&self.queue);
             change(&self.source);
-            self.review(&mut queue, now)
-        };
-        woken.into_iter().for_each(wake);
+            self.review(&mut queue, now, &mut woken);
+        }
+        drop(woken);
+        std::mem::forget(rescue);
         self.serve(now, None);
     }
 
-    fn review(&self, queue: &mut Queue, now: Instant) -> Vec<Waker> {
-        let (mut woken, mut ahead, most) = (Vec::new(), 0, self.source.most());
+    fn review(&self, queue: &mut Queue, now: Instant, woken: &mut Woken) {
+        let (mut ahead, most) = (0, self.source.most());
         let mut next = queue.waiters.first();
         while let Some(ticket) = next {
             next = queue.waiters.after(ticket);
@@ -472,12 +475,11 @@ impl<S: Source> Line<S> {
                     let is_first = queue.waiters.before(ticket).is_none();
                     ahead += if is_first { 0 } else { item.reserved };
                     self.tell(queue, now, ticket, told);
-                    woken.extend(queue.waiters.take_waker(ticket));
+                    woken.0.extend(queue.waiters.take_waker(ticket));
                 }
                 None => ahead += item.cost + item.reserved,
             }
         }
-        woken
     }
 
     /// After a debt was made.
@@ -605,6 +607,16 @@ impl<S: Source> Line<S> {
         let closed = self.ahead.load(Ordering::Relaxed) & CLOSED;
         // Release: whoever sees that nobody is ahead any more sees the cells that were taken.
         self.ahead.store(ahead | closed, Ordering::Release);
+    }
+}
+
+/// Those who were told something. Dropped after the lock, it wakes them, also on the way of a panic.
+#[derive(Default)]
+struct Woken(Vec<Waker>);
+
+impl Drop for Woken {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(wake);
     }
 }
 

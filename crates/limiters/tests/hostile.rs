@@ -19,8 +19,8 @@ use futures_lite::{StreamExt, stream};
 use weirs_limiters::{
     AdaptiveLimiter, Aimd, Class, CoDel, CorrelatedVegas, Denied, FixedWindow, Gradient2, Grant, Held, Keep,
     Keyed, Limit, LimitAlgorithm, LimitStream, Mode, OnFull, Outcome, Priority, PriorityShedder, QueueDelay,
-    Quota, Rate, RateLimiter, SegmentedWindow, Semaphore, SlidingLog, Throttle, Usage, Vegas, Waiting,
-    WarmUp, Window, acquire, all_of, try_acquire,
+    Quota, QuotaId, Rate, RateLimiter, SegmentedWindow, Semaphore, SlidingLog, Throttle, Usage, Vegas,
+    Waiting, WarmUp, Window, acquire, all_of, try_acquire,
 };
 use weirs_runtime::{Clock, Entropy, Instant, Runtime, SeededEntropy};
 use weirs_testing::{ManualClock, apply, runtime_test, sim_test};
@@ -768,6 +768,35 @@ async fn a_key_that_panics_loses_nothing_of_others(_: Runtime) {
             drop(second);
             assert_eq!(keyed.stats().waiting, 0, "{what}");
         }
+    }
+}
+
+/// A key that panics while a quota changes: all others hear of the change, and those behind it, too.
+#[apply(runtime_test)]
+async fn a_key_that_panics_holds_up_no_change_of_a_quota(_: Runtime) {
+    for keys in 1..=3 {
+        let time = ManualClock::new();
+        let keyed = Keyed::builder(quota(10, 2)).clock(time.clock().clone()).exact().build();
+        let trick = Arc::default();
+        let keys: Vec<_> = (0..keys).map(|key| Key(key, Arc::clone(&trick))).collect();
+        let mut waits = Vec::new();
+        for key in &keys {
+            keyed.try_acquire(key, 2).unwrap();
+            waits.extend([2, 1, 2, 1].map(|n| Hand::new(keyed.acquire(key, n))));
+        }
+        waits.iter_mut().for_each(|wait| assert!(wait.poll().is_pending()));
+        *trick.lock().unwrap() = Some("eq");
+        assert!(catch(|| keyed.set_quota(QuotaId::default(), quota(10, 1))).is_none());
+        let mut over = vec![false; waits.len()];
+        for _ in 0..5 {
+            for (wait, over) in waits.iter_mut().zip(&mut over).filter(|(_, over)| !**over) {
+                // Nobody looks who was not woken.
+                *over = wait.wakes() > 0 && wait.poll_again().is_ready();
+            }
+            time.advance(SECOND / 10);
+        }
+        assert!(over.iter().all(|over| *over), "{over:?}");
+        assert_eq!(keyed.stats().waiting, 0);
     }
 }
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use weirs_runtime::{Clock, Instant};
 
 use super::{Name, Owned, Places, Shared};
+use crate::compose::each;
 use crate::credit::Taken;
 use crate::line::{self, Counts, Line};
 use crate::sync::{Mutex, lock};
@@ -99,9 +100,9 @@ impl<K: ?Sized> Lines<K> {
         self.all().iter().filter_map(|line| line.waiting().1).min()
     }
 
-    /// Those who wait are timed anew.
+    /// Those who wait are timed anew. A key that panics when it is compared keeps no other from it.
     pub(super) fn review(&self, now: Instant) {
-        self.all().iter().for_each(|line| line.change(now, |_| {}));
+        each(self.all().iter(), |line| line.change(now, |_| {}));
     }
 
     pub(super) fn close(&self) {
