@@ -337,6 +337,21 @@ impl<K: Hash + ?Sized + 'static> Shared<K> {
 impl<K: ?Sized + 'static> Shared<K> {
     #[inline]
     fn try_acquire_at(&self, now: Instant, key: Option<&K>, name: Name, n: u64) -> Result<Grant, Denied> {
+        if self.counts.are_on() || self.lines.anybody(name) {
+            return self.try_acquire_counted(now, key, name, n);
+        }
+        // Nothing looks at the result here, so it is made where the caller wants it.
+        self.table.told(now, n, self.table.take(now, key, name, n))
+    }
+
+    #[cold]
+    fn try_acquire_counted(
+        &self,
+        now: Instant,
+        key: Option<&K>,
+        name: Name,
+        n: u64,
+    ) -> Result<Grant, Denied> {
         let result = match self.lines.anybody(name) {
             true => self.behind_others(now, key, name, n),
             false => self.table.told(now, n, self.table.take(now, key, name, n)),
@@ -345,7 +360,6 @@ impl<K: ?Sized + 'static> Shared<K> {
         result
     }
 
-    #[cold]
     fn behind_others(&self, now: Instant, key: Option<&K>, name: Name, n: u64) -> Result<Grant, Denied> {
         if self.lines.is_closed() {
             return Err(Denied::Closed);

@@ -246,14 +246,18 @@ impl Semaphore {
 
     #[inline]
     fn take(&self, n: u64) -> Result<(), Denied> {
-        let result = if self.word.take_if_nobody_waits(n) { Ok(()) } else { self.take_slowly(n) };
-        self.counts.count(n, &result);
-        result
+        if self.word.take_if_nobody_waits(n) {
+            self.counts.admit(n);
+            return Ok(());
+        }
+        self.take_slowly(n)
     }
 
     #[cold]
     fn take_slowly(&self, n: u64) -> Result<(), Denied> {
-        lock(&self.queue).try_take(&self.word, n)
+        let result = lock(&self.queue).try_take(&self.word, n);
+        self.counts.count(n, &result);
+        result
     }
 
     #[inline]

@@ -51,6 +51,14 @@ impl Counts {
         }
     }
 
+    /// Where an admission is all there is to count.
+    #[inline]
+    pub(crate) fn admit(&self, cost: u64) {
+        if let Some(counters) = &self.0 {
+            counters.count::<()>(cost, &Ok(()));
+        }
+    }
+
     /// Whether anything is counted.
     #[inline]
     pub(crate) fn are_on(&self) -> bool {
@@ -72,6 +80,7 @@ impl Counts {
 }
 
 impl Counters {
+    #[cold]
     fn count<T>(&self, cost: u64, result: &Result<T, Denied>) {
         let counter = match result {
             Ok(_) => {

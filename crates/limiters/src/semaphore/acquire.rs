@@ -167,14 +167,11 @@ type Place = Option<u64>;
 impl Semaphore {
     #[inline]
     pub(super) fn poll(&self, n: u64, place: &mut Place, cx: &mut Context<'_>) -> Poll<Result<(), Denied>> {
-        let polled = match place.is_none() && self.word.take_if_nobody_waits(n) {
-            true => Poll::Ready(Ok(())),
-            false => self.poll_slowly(n, place, cx),
-        };
-        if let Poll::Ready(result) = &polled {
-            self.counts.count(n, result);
+        if place.is_none() && self.word.take_if_nobody_waits(n) {
+            self.counts.admit(n);
+            return Poll::Ready(Ok(()));
         }
-        polled
+        self.poll_slowly(n, place, cx)
     }
 
     pub(super) fn deadline_passed(&self, n: u64) -> Poll<Denied> {
@@ -184,6 +181,14 @@ impl Semaphore {
 
     #[cold]
     fn poll_slowly(&self, n: u64, place: &mut Place, cx: &mut Context<'_>) -> Poll<Result<(), Denied>> {
+        let polled = self.poll_queue(n, place, cx);
+        if let Poll::Ready(result) = &polled {
+            self.counts.count(n, result);
+        }
+        polled
+    }
+
+    fn poll_queue(&self, n: u64, place: &mut Place, cx: &mut Context<'_>) -> Poll<Result<(), Denied>> {
         match *place {
             Some(ticket) => {
                 let polled = self.look(Ticket::of(ticket as usize), cx);
