@@ -1,0 +1,156 @@
+//! [`Call`]: one call through a stack.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use weirs_runtime::{Clock, Instant};
+
+use super::Stack;
+use super::leaf::{Leaf, LeafRef, Start};
+use crate::policy::Tally;
+use crate::{Attempt, Error, Lane, Place, Policy, Scene, Turn};
+
+pin_project! {
+    /// The future of [`Stack::call`].
+    #[must_use = "a call does nothing unless it is awaited"]
+    pub struct Call<'p, P, S, W, Fut, T, E>
+    where
+        P: Policy<T, E, State = S>,
+        W: Start<Fut>,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        stack: &'p Stack<P>,
+        state: S,
+        #[pin]
+        leaf: Leaf<W, Fut>,
+        at: Attempt,
+        tally: Tally,
+        stage: Stage,
+        result: PhantomData<fn() -> (T, E)>,
+    }
+
+    impl<'p, P, S, W, Fut, T, E> PinnedDrop for Call<'p, P, S, W, Fut, T, E>
+    where
+        P: Policy<T, E, State = S>,
+        W: Start<Fut>,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if *this.stage == Stage::Runs {
+                let scene = Scene { around: &this.stack.around, place: Place::ALONE };
+                let policy = &this.stack.policy;
+                policy.cancel_inner(this.state, scene, Lane::FIRST, &mut LeafRef(this.leaf));
+                policy.abandon(this.state, scene);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    New,
+    Runs,
+    Done,
+}
+
+impl<'p, P, S, W, Fut, T, E> Call<'p, P, S, W, Fut, T, E>
+where
+    P: Policy<T, E, State = S>,
+    W: Start<Fut>,
+    Fut: Future<Output = Result<T, E>>,
+{
+    #[inline]
+    pub(crate) fn new(stack: &'p Stack<P>, work: W, first: Option<Fut>) -> Self {
+        Self {
+            state: stack.policy.begin(),
+            stack,
+            leaf: Leaf::new(work, first),
+            at: Attempt::first(),
+            tally: Tally::default(),
+            stage: Stage::New,
+            result: PhantomData,
+        }
+    }
+
+    /// The same as a part of another attempt: it inherits the deadline, and its retries know how many stand
+    /// above.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use weirs_resilience::timeout;
+    /// use weirs_runtime::block_on;
+    ///
+    /// let (gateway, store) = (timeout(Duration::from_secs(1)), timeout(Duration::from_secs(9)));
+    /// let left = block_on(gateway.call(async |at| {
+    ///     store.call(async |inner| Ok::<_, ()>(inner.remaining())).under(at).await
+    /// }));
+    /// assert_eq!(left.unwrap(), Some(Duration::from_secs(1)));
+    /// ```
+    pub fn under(mut self, outer: Attempt) -> Self {
+        self.at = outer.nested();
+        self
+    }
+
+    /// The same with a deadline of its own: limits, queues and retries inside heed it, and a
+    /// [`deadline`](crate::StackBuilder::deadline) in the stack enforces it.
+    pub fn by(mut self, deadline: Instant) -> Self {
+        self.at = self.at.by(deadline);
+        self
+    }
+
+    /// What is counted of the call so far.
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    pub(crate) fn clock(&self) -> &'p Clock {
+        self.stack.clock()
+    }
+}
+
+impl<P, S, W, Fut, T, E> Future for Call<'_, P, S, W, Fut, T, E>
+where
+    P: Policy<T, E, State = S>,
+    W: Start<Fut>,
+    Fut: Future<Output = Result<T, E>>,
+{
+    type Output = Result<T, Error<E>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if *this.stage != Stage::Runs {
+            assert!(*this.stage == Stage::New, "it is not polled after its end");
+            if let Err(error) = this.stack.refuse_if_invalid() {
+                *this.stage = Stage::Done;
+                return Poll::Ready(Err(error));
+            }
+            *this.stage = Stage::Runs;
+        }
+        let scene = Scene { around: &this.stack.around, place: Place::ALONE };
+        let mut turn = Turn { cx, scene, tally: this.tally };
+        let mut leaf = LeafRef(this.leaf);
+        let polled = this.stack.policy.poll_call(this.state, &mut turn, *this.at, &mut leaf);
+        if polled.is_ready() {
+            *this.stage = Stage::Done;
+        }
+        polled
+    }
+}
+
+impl<P, S, W, Fut, T, E> fmt::Debug for Call<'_, P, S, W, Fut, T, E>
+where
+    P: Policy<T, E, State = S>,
+    W: Start<Fut>,
+    Fut: Future<Output = Result<T, E>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("stage", &self.stage).field("tally", &self.tally).finish_non_exhaustive()
+    }
+}

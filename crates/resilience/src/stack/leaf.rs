@@ -1,0 +1,102 @@
+//! [`Leaf`]: the work itself, under all policies.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Poll;
+
+use pin_project_lite::pin_project;
+
+use crate::{Attempt, Error, Inner, Lane, Scene, Turn};
+
+/// Begins an attempt.
+pub trait Start<Fut> {
+    /// The future of this attempt.
+    fn start(&mut self, at: Attempt) -> Fut;
+}
+
+/// Work that can be begun again: a closure.
+#[derive(Debug)]
+pub struct Again<F>(pub(crate) F);
+
+impl<F: Fn(Attempt) -> Fut, Fut> Start<Fut> for Again<F> {
+    #[inline]
+    fn start(&mut self, at: Attempt) -> Fut {
+        (self.0)(at)
+    }
+}
+
+pin_project! {
+    /// The attempts that run: one inline, those of hedges boxed.
+    pub(crate) struct Leaf<W, Fut> {
+        work: W,
+        #[pin]
+        first: Option<Fut>,
+        more: Vec<(Lane, Pin<Box<Fut>>)>,
+    }
+}
+
+impl<W, Fut> Leaf<W, Fut> {
+    #[inline]
+    pub(crate) fn new(work: W, first: Option<Fut>) -> Self {
+        Self { work, first, more: Vec::new() }
+    }
+}
+
+/// A [`Leaf`] as the innermost policy sees it.
+pub(crate) struct LeafRef<'l, W, Fut>(pub(crate) Pin<&'l mut Leaf<W, Fut>>);
+
+impl<T, E, W: Start<Fut>, Fut: Future<Output = Result<T, E>>> Inner<T, E> for LeafRef<'_, W, Fut> {
+    #[inline]
+    fn poll(&mut self, turn: &mut Turn<'_, '_>, at: Attempt) -> Poll<Result<T, Error<E>>> {
+        let mut this = self.0.as_mut().project();
+        if at.lane() != Lane::FIRST {
+            return poll_more(this.work, this.more, turn, at);
+        }
+        if this.first.is_none() {
+            turn.tally.attempts += 1;
+            let begun = this.work.start(at.begun(turn.clock()));
+            this.first.set(Some(begun));
+        }
+        let Some(first) = this.first.as_mut().as_pin_mut() else { unreachable!("it was begun") };
+        match first.poll(turn.context()) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(result) => {
+                this.first.set(None);
+                Poll::Ready(result.map_err(Error::Inner))
+            }
+        }
+    }
+
+    #[inline]
+    fn cancel(&mut self, _: Scene<'_>, lane: Lane) {
+        let mut this = self.0.as_mut().project();
+        match lane {
+            Lane::FIRST => this.first.set(None),
+            lane => this.more.retain(|(of, _)| *of != lane),
+        }
+    }
+}
+
+#[cold]
+fn poll_more<T, E, W: Start<Fut>, Fut: Future<Output = Result<T, E>>>(
+    work: &mut W,
+    more: &mut Vec<(Lane, Pin<Box<Fut>>)>,
+    turn: &mut Turn<'_, '_>,
+    at: Attempt,
+) -> Poll<Result<T, Error<E>>> {
+    let index = match more.iter().position(|(lane, _)| *lane == at.lane()) {
+        Some(index) => index,
+        None => {
+            turn.tally.attempts += 1;
+            more.push((at.lane(), Box::pin(work.start(at.begun(turn.clock())))));
+            more.len() - 1
+        }
+    };
+    match more[index].1.as_mut().poll(turn.context()) {
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(result) => {
+            drop(more.swap_remove(index));
+            Poll::Ready(result.map_err(Error::Inner))
+        }
+    }
+}

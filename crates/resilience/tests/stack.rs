@@ -1,0 +1,141 @@
+//! The promises of a stack, whatever policies are in it.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use futures_lite::future::yield_now;
+use weirs_resilience::{Error, Reason, Stack, timeout};
+use weirs_runtime::{Clock, Runtime};
+use weirs_testing::{apply, cancel_at_every_poll, runtime_test, sim_test};
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[apply(runtime_test)]
+async fn a_call_gives_what_the_work_gives(runtime: Runtime) {
+    let stack =
+        Stack::builder().clock(runtime.clock()).timeout(ms(60_000)).timeout(ms(50_000)).build().unwrap();
+    let name = String::from("anna");
+    let call = stack.call(async |at| {
+        yield_now().await;
+        if at.number() == 1 { Ok(name.len()) } else { Err("no") }
+    });
+    assert_eq!(call.await, Ok(4));
+    let failed = stack.call(async |_| Err::<(), _>("broken")).await;
+    assert_eq!(failed, Err(Error::Inner("broken")));
+}
+
+#[apply(sim_test)]
+async fn the_inner_limit_strikes_first(runtime: Runtime) {
+    let stack = Stack::builder().clock(runtime.clock()).timeout(ms(20)).timeout(ms(5)).build().unwrap();
+    let start = runtime.clock().now();
+    let error = stack.call(async |_| std::future::pending::<Result<(), ()>>().await).await.unwrap_err();
+    assert_eq!(runtime.clock().now() - start, ms(5));
+    match error {
+        Error::Timeout(timed_out) => {
+            assert_eq!((timed_out.after(), timed_out.place().index()), (ms(5), Some(1)));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[apply(sim_test)]
+async fn the_work_knows_how_much_time_it_has(runtime: Runtime) {
+    let clock = runtime.clock().clone();
+    let stack = Stack::builder().clock(&clock).timeout(ms(20)).build().unwrap();
+    let left = stack
+        .call(async |at| {
+            assert_eq!(at.deadline(&clock), Some(clock.now() + ms(20)));
+            clock.sleep(ms(5)).await;
+            let store = Stack::builder().clock(&clock).deadline().build().unwrap();
+            let under = store.call(async |inner| {
+                clock.sleep(ms(1)).await;
+                Ok::<_, ()>((inner.remaining(), inner.depth()))
+            });
+            under.under(at).await
+        })
+        .await;
+    // It is the most that it can have: nobody had to wait when the outer attempt began.
+    assert_eq!(left, Ok((Some(ms(20)), 1)));
+}
+
+#[apply(sim_test)]
+async fn a_call_keeps_its_own_deadline(runtime: Runtime) {
+    let clock = runtime.clock().clone();
+    let stack = Stack::builder().clock(&clock).deadline().build().unwrap();
+    let start = clock.now();
+    let late = stack.call(async |_| std::future::pending::<Result<(), ()>>().await).by(start + ms(3)).await;
+    assert!(late.unwrap_err().is_timeout());
+    assert_eq!(clock.now() - start, ms(3));
+    let refused = stack.call(async |_| Ok::<_, ()>(())).by(start).await;
+    assert_eq!(refused.unwrap_err().rejected(), Some(Reason::Deadline));
+    stack.call(async |_| Ok::<_, ()>(())).await.unwrap();
+}
+
+#[apply(runtime_test)]
+async fn the_work_is_dropped_at_every_poll(runtime: Runtime) {
+    let stack = Stack::builder().clock(runtime.clock()).timeout(ms(60_000)).build().unwrap();
+    let lives = Cell::new(0);
+    struct Lives<'l>(&'l Cell<i32>);
+    impl Drop for Lives<'_> {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() - 1);
+        }
+    }
+    let make = || {
+        stack.call(async |_| {
+            lives.set(lives.get() + 1);
+            let _alive = Lives(&lives);
+            yield_now().await;
+            yield_now().await;
+            Ok::<_, ()>(())
+        })
+    };
+    cancel_at_every_poll(make, async |_| assert_eq!(lives.get(), 0)).await;
+}
+
+#[test]
+fn settings_that_make_no_sense_are_an_error_at_build() {
+    let invalid = Stack::builder().timeout(Duration::ZERO).build().unwrap_err();
+    assert_eq!(invalid.field(), "timeout.after");
+    // Alone, every call is refused.
+    let refused = weirs_runtime::block_on(timeout(Duration::ZERO).call(async |_| Ok::<_, ()>(())));
+    assert_eq!(refused.unwrap_err().rejected(), Some(Reason::Invalid));
+}
+
+/// The work borrows, and the call is `Send` all the same: in concrete code, and in generic code.
+#[test]
+fn calls_that_borrow_are_send() {
+    fn sent<T: Send>(value: T) -> T {
+        value
+    }
+    async fn fetch(name: &str) -> Result<usize, ()> {
+        yield_now().await;
+        Ok(name.len())
+    }
+    let pool = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let name = String::from("anna");
+    let work = async move {
+        let stack = Stack::builder()
+            .clock(&Clock::default())
+            .timeout(ms(60_000))
+            .timeout(ms(50_000))
+            .build()
+            .unwrap();
+        stack.call(async |_| fetch(&name).await).await
+    };
+    assert_eq!(pool.block_on(pool.spawn(sent(work))).unwrap(), Ok(4));
+    let name = String::from("boris");
+    let work = async move {
+        let stack = timeout(ms(60_000));
+        stack.call(|_| fetch(&name)).await
+    };
+    assert_eq!(smol::block_on(smol::spawn(work)), Ok(5));
+}
+
+#[test]
+fn an_error_is_little_more_than_the_works_own() {
+    assert!(size_of::<Error<u64>>() <= size_of::<u64>() + 24);
+    assert!(size_of::<Error<()>>() <= 24);
+}
