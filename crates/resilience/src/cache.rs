@@ -40,10 +40,10 @@ use table::Table;
 /// cache of what is computed, with millions of looks a second, is better served by moka.
 ///
 /// # Leaders
-/// The first who asks for a key makes the call; whoever comes meanwhile waits for that. Dropped or in a panic,
-/// the leader is followed by the one who has waited for longest. So nobody hangs as long as the leader is
-/// polled or dropped: a leader that is kept and not polled keeps the others waiting. A call must not ask for
-/// its own key: it would wait for itself.
+/// The first who asks for a key makes the call; whoever comes meanwhile waits for that. Dropped or in a
+/// panic, the leader is followed by the one who has waited for longest. So nobody hangs as long as the leader
+/// is polled or dropped: a leader that is kept and not polled keeps the others waiting. A call must not ask
+/// for its own key: it would wait for itself.
 ///
 /// # Examples
 /// ```
@@ -119,7 +119,8 @@ impl<K, T, E> Cache<K, T, E> {
     /// The answer for this key: the one that is there, or else that of `fetch`.
     ///
     /// # Waiting
-    /// For the call, one's own or somebody else's. Lazy: nothing happens before the first poll.
+    /// For the call, one's own or somebody else's. A limit of time within `fetch` is the leader's; who has
+    /// one of their own puts it around this. Lazy: nothing happens before the first poll.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, its call is dropped; then the one who has waited for longest makes its

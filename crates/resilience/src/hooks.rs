@@ -12,8 +12,8 @@ use crate::{
 /// A policy from two closures: one that lets attempts begin, or refuses, and one that is told how they ended.
 ///
 /// What `before` gives is handed to `after`, exactly once, however the attempt ends: also when it is dropped
-/// half-way, or panics. If `before` refuses, there is no `after`. The policy runs what is inside once for each
-/// time that it is run itself, so a stack with it still has [`call_once`](crate::Stack::call_once).
+/// half-way, or panics. If `before` refuses, there is no `after`. The policy runs what is inside once for
+/// each time that it is run itself, so a stack with it still has [`call_once`](crate::Stack::call_once).
 ///
 /// # Panics
 /// A panic of a closure is passed on to the caller; after one of `before` there is no `after`.

@@ -9,7 +9,9 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use futures_lite::future::{or, yield_now};
 use weirs_resilience::{Attempt, Error, Next, Reason, Rejection, Stack, from_async, from_async_once};
 use weirs_runtime::Runtime;
-use weirs_testing::{InFlight, apply, cancel_at_every_poll, cancel_at_every_wake, runtime_test, sim_test, yields};
+use weirs_testing::{
+    InFlight, apply, cancel_at_every_poll, cancel_at_every_wake, runtime_test, sim_test, yields,
+};
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

@@ -92,7 +92,8 @@ async fn a_script_goes_by_time(runtime: Runtime) {
     let clock = runtime.clock().clone();
     let outage = || Faults::new().error(1.0, || "down");
     let brown_out = || Faults::new().latency(1.0, Latency::Fixed(ms(3)));
-    let script = || Script::script().phase(ms(10), Faults::new()).phase(ms(20), outage()).phase(ms(30), brown_out());
+    let script =
+        || Script::script().phase(ms(10), Faults::new()).phase(ms(20), outage()).phase(ms(30), brown_out());
     for repeats in [false, true] {
         let chaos = if repeats { script().repeated() } else { script() };
         let start = clock.now() + ms(1);

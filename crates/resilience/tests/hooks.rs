@@ -37,7 +37,8 @@ impl Log {
 #[apply(runtime_test)]
 async fn every_beginning_has_one_end(runtime: Runtime) {
     let log: &'static Log = Box::leak(Box::default());
-    let hooks = from_hooks(|at: &Attempt| log.before(at), |state, ended| log.after(state, ended)).named("log");
+    let hooks =
+        from_hooks(|at: &Attempt| log.before(at), |state, ended| log.after(state, ended)).named("log");
     let stack = Stack::builder().clock(runtime.clock()).policy(hooks).build().unwrap();
     assert_eq!(stack.plan().parts()[0].name(), "log");
     assert_eq!(stack.call(async |_| Ok(1)).await, Ok(1));
@@ -84,7 +85,8 @@ async fn dropped_at_every_poll_it_is_told(runtime: Runtime) {
 #[apply(runtime_test)]
 async fn a_refusal_has_its_place_and_no_end(runtime: Runtime) {
     let second = Duration::from_secs(1);
-    let refuse = |_: &Attempt| Err::<(), _>(Rejection::from(Reason::RateLimited).retry_after_of(Some(second)));
+    let refuse =
+        |_: &Attempt| Err::<(), _>(Rejection::from(Reason::RateLimited).retry_after_of(Some(second)));
     let hooks = from_hooks(refuse, |(), _: Ended<'_, u32, &'static str>| panic!("nothing began"));
     let stack = Stack::builder().clock(runtime.clock()).timeout(60 * second).policy(hooks).build().unwrap();
     let refused: std::result::Result<u32, _> = stack.call(async |_| -> Result<u32> { Ok(1) }).await;

@@ -15,7 +15,7 @@ use crate::{ByDefault, Class, Classify, Error, Invalid, Reason};
 /// use std::time::Duration;
 /// use weirs_resilience::{Cache, CacheTerms};
 ///
-/// let minutes = |minutes| Duration::from_secs(60 * minutes);
+/// let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
 /// // Good for five minutes, renewed after four, and for an hour better than an error.
 /// let terms = CacheTerms::ttl(minutes(5)).refresh_after(minutes(4)).stale_for(minutes(60)).share_errors();
 /// let quotes = Cache::<String, f64, &'static str>::new(1_000, terms).unwrap();
