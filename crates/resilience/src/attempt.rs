@@ -107,11 +107,12 @@ impl Attempt {
         self
     }
 
-    /// The same as the attempt of that number.
+    /// The attempt of that number inside this one, as a retry hands it on: the amplification of this one is
+    /// multiplied.
+    #[inline]
     #[must_use = "the attempt itself is unchanged"]
     pub fn numbered(mut self, number: u32) -> Self {
-        // The outer attempts' part of the product stays.
-        self.amplification = (self.amplification / self.number.max(1)).saturating_mul(number);
+        self.amplification = self.amplification.saturating_mul(number);
         self.number = number;
         self
     }

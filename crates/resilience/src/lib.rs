@@ -6,23 +6,32 @@ mod async_policy;
 mod attempt;
 mod cache;
 mod chaos;
+mod backoff;
+mod budget;
 mod classify;
 mod error;
 mod hooks;
 mod observe;
 mod policy;
+mod retry;
 mod stack;
+mod sync;
 mod timeout;
 
 pub use async_policy::{AsyncPolicy, AsyncState, Next, NextOnce, Run, RunOnce, from_async, from_async_once};
 pub use attempt::{Attempt, Lane};
 pub use cache::{Cache, CacheSlot, CacheStats, CacheTerms, Cached, CachedState, GetCached};
 pub use chaos::{Chaos, ChaosState, ChaosStats, ChaosSwitch, Faults, Latency};
+pub use backoff::{Backoff, Delays, Jitter};
+pub use budget::{
+    Budget, BudgetStats, InFlightBudget, ShareBudget, ThrottlingBudget, TokenBudget, Withdrawal,
+};
 pub use classify::{ByDefault, Class, Classify};
 pub use error::{Error, Invalid, Reason, Rejection, TimedOut};
 pub use hooks::{Ended, Hooks, HooksState, from_hooks};
 pub use observe::{Event, EventKind, GiveUp, Interest, Observer};
 pub use policy::{Inner, Part, PartPlan, Place, Plan, Policy, Role, Scene, Turn};
+pub use retry::{NotSent, Retry, RetryState, When, retry};
 pub use stack::{
     Again, Call, CallOnce, CallReported, Chain, ChainState, Once, Report, Root, SingleShot, Stack,
     StackBuilder, Start,

@@ -217,6 +217,8 @@ pub enum GiveUp {
     Budget,
     /// Too many retries stand above this one.
     Amplified,
+    /// A policy further in refused.
+    Refused,
 }
 
 impl fmt::Display for GiveUp {
@@ -227,6 +229,7 @@ impl fmt::Display for GiveUp {
             Self::Deadline => "too little time is left",
             Self::Budget => "the budget is spent",
             Self::Amplified => "too many retries stand above this one",
+            Self::Refused => "a policy further in refused",
         })
     }
 }

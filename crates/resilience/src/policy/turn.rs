@@ -105,4 +105,6 @@ pub(crate) struct Tally {
     pub(crate) lanes: u16,
     pub(crate) last_delay: Duration,
     pub(crate) gave_up: Option<GiveUp>,
+    /// Which budget was last told of this call, so that those who share one tell it once.
+    pub(crate) budget: usize,
 }
