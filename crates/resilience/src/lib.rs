@@ -4,36 +4,48 @@
 
 mod async_policy;
 mod attempt;
-mod cache;
-mod chaos;
 mod backoff;
 mod budget;
+mod bulkhead;
+mod cache;
+mod chaos;
 mod classify;
 mod error;
+mod fallback;
+mod hedge;
 mod hooks;
+mod limit;
 mod observe;
 mod policy;
 mod retry;
+mod shed;
 mod stack;
 mod sync;
+mod throttle;
 mod timeout;
 
 pub use async_policy::{AsyncPolicy, AsyncState, Next, NextOnce, Run, RunOnce, from_async, from_async_once};
 pub use attempt::{Attempt, Lane};
-pub use cache::{Cache, CacheSlot, CacheStats, CacheTerms, Cached, CachedState, GetCached};
-pub use chaos::{Chaos, ChaosState, ChaosStats, ChaosSwitch, Faults, Latency};
 pub use backoff::{Backoff, Delays, Jitter};
 pub use budget::{
     Budget, BudgetStats, InFlightBudget, ShareBudget, ThrottlingBudget, TokenBudget, Withdrawal,
 };
+pub use bulkhead::{Bulkhead, BulkheadState, BulkheadStats, Enter, InBulkhead, bulkhead};
+pub use cache::{Cache, CacheSlot, CacheStats, CacheTerms, Cached, CachedState, GetCached};
+pub use chaos::{Chaos, ChaosState, ChaosStats, ChaosSwitch, Faults, Latency};
 pub use classify::{ByDefault, Class, Classify};
 pub use error::{Error, Invalid, Reason, Rejection, TimedOut};
+pub use fallback::{FallBack, Fallback, FallbackValue, FallbackWhen, Substitute, fallback};
+pub use hedge::{Hedge, HedgeState, hedge};
 pub use hooks::{Ended, Hooks, HooksState, from_hooks};
+pub use limit::{Limited, LimitedState, limit};
 pub use observe::{Event, EventKind, GiveUp, Interest, Observer};
 pub use policy::{Inner, Part, PartPlan, Place, Plan, Policy, Role, Scene, Turn};
 pub use retry::{NotSent, Retry, RetryState, When, retry};
+pub use shed::{Shed, ShedState, shed};
 pub use stack::{
     Again, Call, CallOnce, CallReported, Chain, ChainState, Once, Report, Root, SingleShot, Stack,
     StackBuilder, Start,
 };
+pub use throttle::throttle;
 pub use timeout::{Deadline, DeadlineState, Timeout, timeout};

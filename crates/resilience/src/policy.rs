@@ -8,8 +8,8 @@ use std::task::Poll;
 
 pub(crate) use lanes::Lanes;
 pub use plan::{Part, PartPlan, Plan, Role};
-pub(crate) use turn::Tally;
 pub use turn::{Place, Scene, Turn};
+pub(crate) use turn::{Tally, reaches};
 
 use crate::{Attempt, Error, Lane};
 

@@ -107,4 +107,16 @@ pub(crate) struct Tally {
     pub(crate) gave_up: Option<GiveUp>,
     /// Which budget was last told of this call, so that those who share one tell it once.
     pub(crate) budget: usize,
+    /// Whether the work itself was polled; see [`reaches`].
+    pub(crate) reached: bool,
+}
+
+/// Runs this, and says whether the work itself was polled in it.
+#[inline]
+pub(crate) fn reaches<R>(turn: &mut Turn<'_, '_>, run: impl FnOnce(&mut Turn<'_, '_>) -> R) -> (R, bool) {
+    let before = std::mem::replace(&mut turn.tally.reached, false);
+    let result = run(turn);
+    let reached = turn.tally.reached;
+    turn.tally.reached |= before;
+    (result, reached)
 }

@@ -112,6 +112,11 @@ where
     pub(crate) fn clock(&self) -> &'p Clock {
         self.stack.clock()
     }
+
+    /// The stack itself, outside its policies.
+    pub(crate) fn scene(&self) -> Scene<'p> {
+        Scene { around: &self.stack.around, place: Place::ALONE }
+    }
 }
 
 impl<P, S, W, Fut, T, E> Future for Call<'_, P, S, W, Fut, T, E>

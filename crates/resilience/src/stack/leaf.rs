@@ -49,6 +49,7 @@ impl<T, E, W: Start<Fut>, Fut: Future<Output = Result<T, E>>> Inner<T, E> for Le
     #[inline]
     fn poll(&mut self, turn: &mut Turn<'_, '_>, at: Attempt) -> Poll<Result<T, Error<E>>> {
         let mut this = self.0.as_mut().project();
+        turn.tally.reached = true;
         if at.lane() != Lane::FIRST {
             return poll_more(this.work, this.more, turn, at);
         }

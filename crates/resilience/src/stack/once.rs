@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 
 use super::leaf::Start;
 use super::{Call, Stack};
-use crate::{Attempt, Error, Policy};
+use crate::{Attempt, Error, Policy, Scene};
 
 /// Policies that begin the work once at most: all but retries and hedges.
 #[diagnostic::on_unimplemented(
@@ -54,6 +54,10 @@ where
     pub fn under(mut self, outer: Attempt) -> Self {
         self.call = self.call.under(outer);
         self
+    }
+
+    pub(crate) fn scene(&self) -> Scene<'p> {
+        self.call.scene()
     }
 }
 
