@@ -39,13 +39,15 @@ pub use fallback::{FallBack, Fallback, FallbackValue, FallbackWhen, Substitute, 
 pub use hedge::{Hedge, HedgeState, hedge};
 pub use hooks::{Ended, Hooks, HooksState, from_hooks};
 pub use limit::{Limited, LimitedState, limit};
-pub use observe::{Event, EventKind, GiveUp, Interest, Observer};
-pub use policy::{Inner, Part, PartPlan, Place, Plan, Policy, Role, Scene, Turn};
+pub use observe::{CallStats, Event, EventKind, GiveUp, Interest, Observer, Stats};
+pub use policy::{
+    Degradation, Failure, Inner, Lint, LintKind, Part, PartPlan, Place, Plan, Policy, Role, Scene, Step, Turn,
+};
 pub use retry::{NotSent, Retry, RetryState, When, retry};
 pub use shed::{Shed, ShedState, shed};
 pub use stack::{
-    Again, Call, CallOnce, CallReported, Chain, ChainState, Once, Report, Root, SingleShot, Stack,
-    StackBuilder, Start,
+    Again, Call, CallOnce, CallReported, Chain, ChainState, Dynamic, DynamicBuilder, DynamicOnce,
+    DynamicState, Once, Report, Root, SingleShot, Stack, StackBuilder, Start,
 };
 pub use throttle::throttle;
 pub use timeout::{Deadline, DeadlineState, Timeout, timeout};

@@ -1,15 +1,19 @@
 //! [`Observer`]: told of what policies do, while they do it.
 
+mod calls;
 mod counters;
 mod event;
+mod stats;
 
 use std::fmt;
 use std::sync::Arc;
 
-use weirs_runtime::Clock;
+use weirs_runtime::{Clock, Instant};
 
+pub(crate) use calls::Calls;
 pub(crate) use counters::Counters;
 pub use event::{Event, EventKind, GiveUp, Interest};
+pub use stats::{CallStats, Stats};
 
 use crate::Place;
 
@@ -67,12 +71,33 @@ pub(crate) struct Around {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) interest: Interest,
     pub(crate) counters: Counters,
+    /// If calls are counted.
+    pub(crate) calls: Option<Calls>,
+    made: Instant,
 }
 
 impl Around {
-    pub(crate) fn new(name: &str, clock: Clock, observer: Option<Arc<dyn Observer>>) -> Self {
+    pub(crate) fn new(
+        name: String,
+        clock: Clock,
+        observer: Option<Arc<dyn Observer>>,
+        counted: bool,
+    ) -> Self {
         let interest = observer.as_ref().map_or(Interest::NONE, |observer| observer.interest());
-        Self { name: name.into(), clock, observer, interest, counters: Counters::default() }
+        Self {
+            name: name.into(),
+            made: clock.now(),
+            clock,
+            observer,
+            interest,
+            counters: Counters::default(),
+            calls: counted.then(Calls::new),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let age = self.clock.now().saturating_since(self.made);
+        Stats::new(&self.name, age, &self.counters, self.calls.as_ref().map(Calls::stats))
     }
 
     pub(crate) fn tell(&self, place: Place, kind: EventKind) {

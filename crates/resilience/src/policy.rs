@@ -1,12 +1,16 @@
 //! [`Policy`]: one layer of a stack, and what it sees of the call.
 
+mod degradation;
 mod lanes;
+mod lint;
 mod plan;
 mod turn;
 
 use std::task::Poll;
 
+pub use degradation::{Degradation, Failure, Step};
 pub(crate) use lanes::Lanes;
+pub use lint::{Lint, LintKind};
 pub use plan::{Part, PartPlan, Plan, Role};
 pub use turn::{Place, Scene, Turn};
 pub(crate) use turn::{Tally, reaches};

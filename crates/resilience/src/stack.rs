@@ -3,29 +3,37 @@
 mod builder;
 mod call;
 mod chain;
+mod dynamic;
 mod leaf;
 mod once;
 mod report;
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use weirs_runtime::Clock;
 
 pub use builder::StackBuilder;
 pub use call::Call;
 pub use chain::{Chain, ChainState, Root};
+pub use dynamic::{Dynamic, DynamicBuilder, DynamicOnce, DynamicState};
 pub use leaf::{Again, Start};
 pub use once::{CallOnce, Once, SingleShot};
 pub use report::{CallReported, Report};
 
 use crate::observe::Around;
-use crate::{Attempt, Error, Invalid, Plan, Policy};
+use crate::{Attempt, Degradation, Error, Invalid, Lint, Plan, Policy, Stats};
 
 /// Policies from the outside in, ready to be called through.
 ///
-/// A stack of known policies is one type; its calls are futures without a box. It is shared by reference or
-/// in an `Arc`; whatever has to be remembered from call to call, such as a breaker, is in the policies.
+/// A stack of known policies is one type; its calls are futures without a box. It is shared by reference, in
+/// an `Arc`, or by clones; whatever has to be remembered from call to call, such as a breaker, is in the
+/// policies.
+///
+/// # As a field
+/// The type of a stack names all its policies. Where that is too long, the field's type is a parameter
+/// (`struct Client<P> { stack: Stack<P> }`), or a [`Stack<Dynamic<T, E>>`](Dynamic).
 ///
 /// # Examples
 /// ```
@@ -39,7 +47,7 @@ use crate::{Attempt, Error, Invalid, Plan, Policy};
 /// ```
 pub struct Stack<P> {
     pub(crate) policy: P,
-    pub(crate) around: Around,
+    pub(crate) around: Arc<Around>,
     pub(crate) invalid: Option<Invalid>,
 }
 
@@ -47,6 +55,11 @@ impl Stack<Root> {
     /// Begins with no policy; each one that is added stands inside those before it.
     pub fn builder() -> StackBuilder<Root> {
         StackBuilder::new()
+    }
+
+    /// Begins with no policy, for policies whose types shall not be part of the stack's; see [`Dynamic`].
+    pub fn dynamic<T, E>() -> DynamicBuilder<T, E> {
+        DynamicBuilder::new()
     }
 }
 
@@ -67,7 +80,7 @@ impl<P> Stack<P> {
     ///
     /// # Errors
     /// [`Error`]: the work's own, or what a policy has to say.
-    #[inline]
+    #[inline(always)]
     pub fn call<T, E, S, F, Fut>(&self, work: F) -> Call<'_, P, S, Again<F>, Fut, T, E>
     where
         P: Policy<T, E, State = S>,
@@ -171,6 +184,37 @@ impl<P> Stack<P> {
         Plan::of(&self.policy)
     }
 
+    /// What is odd about the order of its policies.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use weirs_resilience::{LintKind, Stack};
+    ///
+    /// let (total, each) = (Duration::from_secs(1), Duration::from_secs(2));
+    /// let stack = Stack::builder().timeout(total).timeout(each).build().unwrap();
+    /// assert_eq!(stack.lints()[0].kind(), LintKind::TimeoutNeverStrikes);
+    /// ```
+    pub fn lints(&self) -> Vec<Lint>
+    where
+        P: crate::Part,
+    {
+        self.plan().lints()
+    }
+
+    /// What happens to a caller under each failure.
+    pub fn describe(&self) -> Degradation
+    where
+        P: crate::Part,
+    {
+        self.plan().degradation()
+    }
+
+    /// How often what happened; all clones count together.
+    pub fn stats(&self) -> Stats {
+        self.around.stats()
+    }
+
     /// An error if it was set up with values that make no sense.
     pub(crate) fn refuse_if_invalid<E>(&self) -> Result<(), Error<E>> {
         match &self.invalid {
@@ -179,6 +223,13 @@ impl<P> Stack<P> {
                 Err(Error::Rejected(crate::Rejection::new(crate::Reason::Invalid, crate::Place::ALONE)))
             }
         }
+    }
+}
+
+/// The clone counts together with the original, tells the same observer, and shares what the policies share.
+impl<P: Clone> Clone for Stack<P> {
+    fn clone(&self) -> Self {
+        Self { policy: self.policy.clone(), around: Arc::clone(&self.around), invalid: self.invalid.clone() }
     }
 }
 

@@ -10,8 +10,8 @@ use weirs_runtime::{Instant, Sleep};
 use crate::attempt::nanos;
 use crate::stack::alone;
 use crate::{
-    Attempt, Chain, Error, EventKind, Inner, Invalid, Part, Plan, Policy, Reason, Role, Root, Scene,
-    SingleShot, Stack, TimedOut, Turn,
+    Attempt, Chain, Error, EventKind, Failure, Inner, Invalid, Lane, Part, Plan, Policy, Reason, Role, Root,
+    Scene, SingleShot, Stack, TimedOut, Turn,
 };
 
 /// A limit of time, alone: `timeout(limit).call(work)`.
@@ -51,6 +51,25 @@ impl Timeout {
     }
 }
 
+impl Timeout {
+    /// What is inside waits: for so long, and no longer.
+    #[cold]
+    fn wait<T, E, I: Inner<T, E> + ?Sized>(
+        &self,
+        timer: &mut Option<Sleep>,
+        turn: &mut Turn<'_, '_>,
+        lane: Lane,
+        inner: &mut I,
+    ) -> Poll<Result<T, Error<E>>> {
+        let runs = timer.get_or_insert_with(|| turn.clock().sleep(self.after));
+        ready!(Pin::new(runs).poll(turn.context()));
+        *timer = None;
+        inner.cancel(turn.scene(), lane);
+        turn.tell(EventKind::TimedOut { after: self.after });
+        Poll::Ready(Err(Error::Timeout(TimedOut::new(self.after, turn.scene().place()))))
+    }
+}
+
 impl SingleShot for Timeout {}
 
 impl Part for Timeout {
@@ -59,19 +78,25 @@ impl Part for Timeout {
             true => Err(Invalid::new("timeout.after", "no time at all; nothing could ever be done")),
             false => Ok(()),
         };
-        plan.part(Role::Timeout, "timeout").says(format!("ends what takes {:?}", self.after)).check(check);
+        let ends = format!("ends it after {:?}", self.after);
+        plan.part(Role::Timeout, "timeout")
+            .says(format!("ends what takes {:?}", self.after))
+            .limits(self.after)
+            .on(Failure::Slow, ends.clone())
+            .on(Failure::Hangs, ends)
+            .check(check);
     }
 }
 
 impl<T, E> Policy<T, E> for Timeout {
     type State = Option<Sleep>;
 
-    #[inline]
+    #[inline(always)]
     fn begin(&self) -> Option<Sleep> {
         None
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll_call<I: Inner<T, E> + ?Sized>(
         &self,
         timer: &mut Option<Sleep>,
@@ -83,16 +108,14 @@ impl<T, E> Policy<T, E> for Timeout {
             Some(timer) => at.by(timer.deadline()),
             None => at.within_nanos(self.nanos),
         };
-        if let Poll::Ready(result) = inner.poll(turn, at) {
+        // One place for the result, on all ways: it is not copied.
+        let mut polled = inner.poll(turn, at);
+        if polled.is_pending() {
+            polled = self.wait(timer, turn, at.lane(), inner);
+        } else if timer.is_some() {
             *timer = None;
-            return Poll::Ready(result);
         }
-        let runs = timer.get_or_insert_with(|| turn.clock().sleep(self.after));
-        ready!(Pin::new(runs).poll(turn.context()));
-        *timer = None;
-        inner.cancel(turn.scene(), at.lane());
-        turn.tell(EventKind::TimedOut { after: self.after });
-        Poll::Ready(Err(Error::Timeout(TimedOut::new(self.after, turn.scene().place()))))
+        polled
     }
 
     #[inline]
@@ -119,7 +142,10 @@ impl SingleShot for Deadline {}
 
 impl Part for Deadline {
     fn explain(&self, plan: &mut Plan) {
-        plan.part(Role::Timeout, "deadline").says("ends what is over the call's deadline");
+        plan.part(Role::Timeout, "deadline")
+            .says("ends what is over the call's deadline")
+            .on(Failure::Slow, "ends it at the call's deadline, if there is one")
+            .on(Failure::Hangs, "ends it at the call's deadline, if there is one");
     }
 }
 
@@ -133,12 +159,12 @@ pub struct DeadlineState {
 impl<T, E> Policy<T, E> for Deadline {
     type State = DeadlineState;
 
-    #[inline]
+    #[inline(always)]
     fn begin(&self) -> DeadlineState {
         DeadlineState::default()
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll_call<I: Inner<T, E> + ?Sized>(
         &self,
         state: &mut DeadlineState,
@@ -154,9 +180,10 @@ impl<T, E> Policy<T, E> for Deadline {
             }
             state.began = Some(now);
         }
-        if let Poll::Ready(result) = inner.poll(turn, at) {
+        let polled = inner.poll(turn, at);
+        if polled.is_ready() {
             *state = DeadlineState::default();
-            return Poll::Ready(result);
+            return polled;
         }
         let (Some(began), Some(deadline)) = (state.began, at.set_deadline()) else { return Poll::Pending };
         let runs = state.timer.get_or_insert_with(|| turn.clock().sleep_until(deadline));

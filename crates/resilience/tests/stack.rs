@@ -1,10 +1,17 @@
 //! The promises of a stack, whatever policies are in it.
 
 use std::cell::Cell;
+use std::future::Future;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use futures_lite::future::yield_now;
-use weirs_resilience::{Error, Reason, Stack, timeout};
+use weirs_resilience::{
+    Attempt, Chain, Degradation, Dynamic, Error, Lint, Plan, Policy, Reason, Report, Root, SingleShot, Stack,
+    StackBuilder, Stats, Timeout, timeout,
+};
 use weirs_runtime::{Clock, Runtime};
 use weirs_testing::{apply, cancel_at_every_poll, runtime_test, sim_test};
 
@@ -138,4 +145,97 @@ fn calls_that_borrow_are_send() {
 fn an_error_is_little_more_than_the_works_own() {
     assert!(size_of::<Error<u64>>() <= size_of::<u64>() + 24);
     assert!(size_of::<Error<()>>() <= 24);
+}
+
+/// Generic code too: nothing is needed beside the policies' states.
+#[test]
+fn calls_in_generic_code_are_send() {
+    async fn through<P, S>(stack: Arc<Stack<P>>, name: String) -> Result<usize, Error<()>>
+    where
+        P: Policy<usize, (), State = S>,
+        S: Send,
+    {
+        let deadline = stack.clock().now() + ms(60_000);
+        let under = stack.call(async |_| Ok(name.len())).by(deadline).await?;
+        let reported = stack
+            .call_reported(async |at| {
+                yield_now().await;
+                stack.call(async |_| Ok(name.len())).under(at).await.map_err(|_| ())
+            })
+            .await;
+        Ok(under + reported.result?)
+    }
+    async fn once<P>(stack: &Stack<P>, name: &str) -> Result<usize, Error<()>>
+    where
+        P: Policy<usize, (), State: Send> + SingleShot,
+    {
+        stack
+            .call_once(async {
+                yield_now().await;
+                Ok(name.len())
+            })
+            .await
+    }
+    fn spawn<P>(stack: Stack<P>) -> usize
+    where
+        P: Policy<usize, (), State: Send> + SingleShot + Send + Sync + 'static,
+    {
+        let pool = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let stack = Arc::new(stack);
+        let first = pool.block_on(pool.spawn(through(stack.clone(), String::from("anna")))).unwrap().unwrap();
+        let second = smol::block_on(smol::spawn(through(stack.clone(), String::from("boris")))).unwrap();
+        let third =
+            smol::block_on(smol::spawn(async move { once(&stack, &String::from("carl")).await })).unwrap();
+        first + second + third
+    }
+    assert_eq!(spawn(Stack::builder().deadline().timeout(ms(60_000)).build().unwrap()), 8 + 10 + 4);
+    let dynamic = Stack::dynamic().deadline().timeout(ms(60_000)).build_single_shot().unwrap();
+    assert_eq!(spawn(dynamic), 8 + 10 + 4);
+}
+
+/// What is `Send` and `Sync` stays so.
+#[test]
+fn auto_traits() {
+    fn shared<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe>() {}
+    fn threads<T: Send + Sync + Unpin>() {}
+    shared::<Attempt>();
+    shared::<Error<u8>>();
+    shared::<Report<u8, u8>>();
+    shared::<Plan>();
+    shared::<Lint>();
+    shared::<Degradation>();
+    shared::<Stats>();
+    threads::<Stack<Chain<Root, Timeout>>>();
+    threads::<Stack<Dynamic<Cell<u8>, Cell<u8>>>>();
+    threads::<StackBuilder<Chain<Root, Timeout>>>();
+    fn sent<T: Send>(_: T) {}
+    let stack = timeout(ms(1));
+    sent(stack.call(async |_| Ok::<_, ()>(Cell::new(1))));
+    sent(stack.call_once(async { Ok::<_, ()>(()) }));
+    sent(stack.call_reported(async |_| Ok::<_, ()>(())));
+}
+
+#[apply(runtime_test)]
+async fn clones_count_together(runtime: Runtime) {
+    let stack = Stack::builder().clock(runtime.clock()).timeout(Duration::from_nanos(1)).build().unwrap();
+    let clone = stack.clone();
+    clone.call(async |_| std::future::pending::<Result<(), ()>>().await).await.unwrap_err();
+    assert_eq!((stack.stats().timeouts, clone.stats().timeouts), (1, 1));
+}
+
+/// A call that was never polled did nothing, and one that is polled after its end says so.
+#[test]
+fn calls_are_lazy_and_end_once() {
+    let begun = Cell::new(0);
+    let stack = timeout(ms(60_000));
+    let work = async |_| {
+        begun.set(begun.get() + 1);
+        Ok::<_, ()>(())
+    };
+    drop(stack.call(work));
+    assert_eq!(begun.get(), 0);
+    let mut call = Box::pin(stack.call(work));
+    let mut poll = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(poll().is_ready());
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll)).unwrap_err();
 }

@@ -9,7 +9,7 @@ use crate::Reason;
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) retries: AtomicU64,
-    pub(crate) gave_up: [AtomicU64; 6],
+    pub(crate) gave_up: [AtomicU64; GiveUp::ALL.len()],
     pub(crate) timeouts: AtomicU64,
     pub(crate) rejected: [AtomicU64; Reason::ALL.len()],
     pub(crate) abandoned: AtomicU64,

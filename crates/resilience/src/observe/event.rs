@@ -221,6 +221,12 @@ pub enum GiveUp {
     Refused,
 }
 
+impl GiveUp {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; 6] =
+        [Self::Permanent, Self::Exhausted, Self::Deadline, Self::Budget, Self::Amplified, Self::Refused];
+}
+
 impl fmt::Display for GiveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

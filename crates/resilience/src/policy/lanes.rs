@@ -17,12 +17,17 @@ struct More<S> {
 }
 
 impl<S> Lanes<S> {
+    #[inline(always)]
     pub(crate) fn new(first: S) -> Self {
         Self { first, more: None }
     }
 
+    pub(crate) fn first_mut(&mut self) -> &mut S {
+        &mut self.first
+    }
+
     /// What is in this lane, made now if it is a new one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get_or_begin(&mut self, lane: Lane, begin: impl FnOnce() -> S) -> &mut S {
         if lane == Lane::FIRST { &mut self.first } else { self.more_or_begin(lane, begin) }
     }

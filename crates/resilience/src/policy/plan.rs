@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
+use super::{Degradation, Failure, Lint};
 use crate::Invalid;
 
 /// Something that can say what it is: every policy, and a whole stack of them.
@@ -56,13 +58,23 @@ impl Plan {
 
     /// Adds a policy inside those that are there.
     pub fn part(&mut self, role: Role, name: impl Into<Cow<'static, str>>) -> &mut PartPlan {
-        self.parts.push(PartPlan { role, name: name.into(), says: String::new(), invalid: None });
+        self.parts.push(PartPlan::new(role, name.into()));
         self.parts.last_mut().expect("it was pushed just now")
     }
 
     /// The policies, from the outside in.
     pub fn parts(&self) -> &[PartPlan] {
         &self.parts
+    }
+
+    /// What is odd about their order; see [`Lint`](crate::Lint).
+    pub fn lints(&self) -> Vec<Lint> {
+        super::lint::lints(&self.parts)
+    }
+
+    /// What happens to a caller under each failure.
+    pub fn degradation(&self) -> Degradation {
+        Degradation::of(&self.parts)
     }
 
     /// The first setting that makes no sense.
@@ -87,9 +99,28 @@ pub struct PartPlan {
     name: Cow<'static, str>,
     says: String,
     invalid: Option<Invalid>,
+    once: bool,
+    budgeted: bool,
+    gives_back: bool,
+    limit: Option<Duration>,
+    failures: Vec<(Failure, Cow<'static, str>)>,
 }
 
 impl PartPlan {
+    fn new(role: Role, name: Cow<'static, str>) -> Self {
+        Self {
+            role,
+            name,
+            says: String::new(),
+            invalid: None,
+            once: !matches!(role, Role::Retry | Role::Hedge | Role::Other),
+            budgeted: false,
+            gives_back: false,
+            limit: None,
+            failures: Vec::new(),
+        }
+    }
+
     /// What it does, in a few words, with its numbers.
     pub fn says(&mut self, words: impl Into<String>) -> &mut Self {
         self.says = words.into();
@@ -102,6 +133,64 @@ impl PartPlan {
             self.invalid = Some(invalid);
         }
         self
+    }
+
+    /// It begins what is inside once at most. So it is taken for all but [`Role::Retry`], [`Role::Hedge`] and
+    /// [`Role::Other`].
+    pub fn begins_once(&mut self, once: bool) -> &mut Self {
+        self.once = once;
+        self
+    }
+
+    /// Its further attempts come out of a budget.
+    pub fn budgeted(&mut self, budgeted: bool) -> &mut Self {
+        self.budgeted = budgeted;
+        self
+    }
+
+    /// What it spent on a call comes back when a policy further in refuses that call.
+    pub fn gives_back(&mut self, gives_back: bool) -> &mut Self {
+        self.gives_back = gives_back;
+        self
+    }
+
+    /// What is inside takes no longer than this.
+    pub fn limits(&mut self, limit: Duration) -> &mut Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// What it does at that failure, in a few words, for [`Stack::describe`](crate::Stack::describe). What is
+    /// not said is told by the role.
+    pub fn on(&mut self, failure: Failure, words: impl Into<Cow<'static, str>>) -> &mut Self {
+        self.failures.retain(|(of, _)| *of != failure);
+        self.failures.push((failure, words.into()));
+        self
+    }
+
+    /// Whether it begins what is inside once at most.
+    pub fn is_single_shot(&self) -> bool {
+        self.once
+    }
+
+    /// Whether its further attempts come out of a budget.
+    pub fn is_budgeted(&self) -> bool {
+        self.budgeted
+    }
+
+    /// Whether what it spent comes back when a policy further in refuses.
+    pub fn is_given_back(&self) -> bool {
+        self.gives_back
+    }
+
+    /// How long what is inside takes at most, if it sees to that.
+    pub fn limit(&self) -> Option<Duration> {
+        self.limit
+    }
+
+    /// What was said [about](Self::on) that failure.
+    pub(crate) fn said_on(&self, failure: Failure) -> Option<&str> {
+        self.failures.iter().find_map(|(of, words)| (*of == failure).then_some(&**words))
     }
 
     /// What sort of policy it is.

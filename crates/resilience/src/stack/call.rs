@@ -46,6 +46,9 @@ pin_project! {
                 let policy = &this.stack.policy;
                 policy.cancel_inner(this.state, scene, Lane::FIRST, &mut LeafRef(this.leaf));
                 policy.abandon(this.state, scene);
+                if let Some(calls) = &this.stack.around.calls {
+                    calls.dropped(this.tally.attempts);
+                }
             }
         }
     }
@@ -64,7 +67,7 @@ where
     W: Start<Fut>,
     Fut: Future<Output = Result<T, E>>,
 {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(stack: &'p Stack<P>, work: W, first: Option<Fut>) -> Self {
         Self {
             state: stack.policy.begin(),
@@ -137,13 +140,19 @@ where
                 return Poll::Ready(Err(error));
             }
             *this.stage = Stage::Runs;
+            if let Some(calls) = &this.stack.around.calls {
+                calls.begun();
+            }
         }
         let scene = Scene { around: &this.stack.around, place: Place::ALONE };
         let mut turn = Turn { cx, scene, tally: this.tally };
         let mut leaf = LeafRef(this.leaf);
         let polled = this.stack.policy.poll_call(this.state, &mut turn, *this.at, &mut leaf);
-        if polled.is_ready() {
+        if let Poll::Ready(result) = &polled {
             *this.stage = Stage::Done;
+            if let Some(calls) = &this.stack.around.calls {
+                calls.ended(result.is_ok(), this.tally.attempts);
+            }
         }
         polled
     }

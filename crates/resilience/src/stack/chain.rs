@@ -39,12 +39,12 @@ impl<A: SingleShot, B: SingleShot> SingleShot for Chain<A, B> {}
 impl<T, E, A: Policy<T, E>, B: Policy<T, E>> Policy<T, E> for Chain<A, B> {
     type State = ChainState<A::State, B::State>;
 
-    #[inline]
+    #[inline(always)]
     fn begin(&self) -> Self::State {
         ChainState { outer: self.outer.begin(), inner: Lanes::new(self.inner.begin()) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll_call<I: Inner<T, E> + ?Sized>(
         &self,
         state: &mut Self::State,
@@ -83,7 +83,7 @@ struct Nest<'n, S, B, I: ?Sized> {
 }
 
 impl<T, E, B: Policy<T, E>, I: Inner<T, E> + ?Sized> Inner<T, E> for Nest<'_, B::State, B, I> {
-    #[inline]
+    #[inline(always)]
     fn poll(&mut self, turn: &mut Turn<'_, '_>, at: Attempt) -> Poll<Result<T, Error<E>>> {
         let state = self.states.get_or_begin(at.lane(), || self.policy.begin());
         let outer = std::mem::replace(&mut turn.scene.place, self.place);
@@ -116,10 +116,10 @@ impl SingleShot for Root {}
 impl<T, E> Policy<T, E> for Root {
     type State = ();
 
-    #[inline]
+    #[inline(always)]
     fn begin(&self) {}
 
-    #[inline]
+    #[inline(always)]
     fn poll_call<I: Inner<T, E> + ?Sized>(
         &self,
         _: &mut (),

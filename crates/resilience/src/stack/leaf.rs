@@ -31,14 +31,17 @@ pin_project! {
         work: W,
         #[pin]
         first: Option<Fut>,
-        more: Vec<(Lane, Pin<Box<Fut>>)>,
+        more: Option<Box<More<Fut>>>,
     }
 }
 
+/// The attempts of hedges; behind a pointer, as hardly any call has one.
+struct More<Fut>(Vec<(Lane, Pin<Box<Fut>>)>);
+
 impl<W, Fut> Leaf<W, Fut> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(work: W, first: Option<Fut>) -> Self {
-        Self { work, first, more: Vec::new() }
+        Self { work, first, more: None }
     }
 }
 
@@ -46,12 +49,14 @@ impl<W, Fut> Leaf<W, Fut> {
 pub(crate) struct LeafRef<'l, W, Fut>(pub(crate) Pin<&'l mut Leaf<W, Fut>>);
 
 impl<T, E, W: Start<Fut>, Fut: Future<Output = Result<T, E>>> Inner<T, E> for LeafRef<'_, W, Fut> {
-    #[inline]
+    #[inline(always)]
     fn poll(&mut self, turn: &mut Turn<'_, '_>, at: Attempt) -> Poll<Result<T, Error<E>>> {
         let mut this = self.0.as_mut().project();
         turn.tally.reached = true;
         if at.lane() != Lane::FIRST {
-            return poll_more(this.work, this.more, turn, at);
+            // A copy: so that `at` itself can stay in registers.
+            let copy = at;
+            return poll_more(this.work, this.more, turn, &copy);
         }
         if this.first.is_none() {
             turn.tally.attempts += 1;
@@ -73,7 +78,7 @@ impl<T, E, W: Start<Fut>, Fut: Future<Output = Result<T, E>>> Inner<T, E> for Le
         let mut this = self.0.as_mut().project();
         match lane {
             Lane::FIRST => this.first.set(None),
-            lane => this.more.retain(|(of, _)| *of != lane),
+            lane => cancel_more(this.more, lane),
         }
     }
 }
@@ -81,10 +86,11 @@ impl<T, E, W: Start<Fut>, Fut: Future<Output = Result<T, E>>> Inner<T, E> for Le
 #[cold]
 fn poll_more<T, E, W: Start<Fut>, Fut: Future<Output = Result<T, E>>>(
     work: &mut W,
-    more: &mut Vec<(Lane, Pin<Box<Fut>>)>,
+    more: &mut Option<Box<More<Fut>>>,
     turn: &mut Turn<'_, '_>,
-    at: Attempt,
+    at: &Attempt,
 ) -> Poll<Result<T, Error<E>>> {
+    let more = &mut more.get_or_insert_with(|| Box::new(More(Vec::new()))).0;
     let index = match more.iter().position(|(lane, _)| *lane == at.lane()) {
         Some(index) => index,
         None => {
@@ -99,5 +105,14 @@ fn poll_more<T, E, W: Start<Fut>, Fut: Future<Output = Result<T, E>>>(
             drop(more.swap_remove(index));
             Poll::Ready(result.map_err(Error::Inner))
         }
+    }
+}
+
+#[cold]
+fn cancel_more<Fut>(more: &mut Option<Box<More<Fut>>>, lane: Lane) {
+    let Some(More(attempts)) = more.as_deref_mut() else { return };
+    if let Some(index) = attempts.iter().position(|(of, _)| *of == lane) {
+        // Out of the list first: its destructor may panic.
+        drop(attempts.swap_remove(index));
     }
 }

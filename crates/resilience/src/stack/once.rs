@@ -12,6 +12,65 @@ use super::{Call, Stack};
 use crate::{Attempt, Error, Policy, Scene};
 
 /// Policies that begin the work once at most: all but retries and hedges.
+///
+/// # Examples
+/// A policy of your own says so:
+/// ```
+/// # use std::task::Poll;
+/// # use weirs_resilience::{Attempt, Error, Inner, Part, Plan, Policy, Role, Scene, SingleShot, Stack, Turn};
+/// struct Mine;
+/// # impl Part for Mine {
+/// #     fn explain(&self, plan: &mut Plan) {
+/// #         plan.part(Role::Other, "mine").begins_once(true);
+/// #     }
+/// # }
+/// # impl<T, E> Policy<T, E> for Mine {
+/// #     type State = ();
+/// #     fn begin(&self) {}
+/// #     fn poll_call<I: Inner<T, E> + ?Sized>(
+/// #         &self,
+/// #         _: &mut (),
+/// #         turn: &mut Turn<'_, '_>,
+/// #         at: Attempt,
+/// #         inner: &mut I,
+/// #     ) -> Poll<Result<T, Error<E>>> {
+/// #         inner.poll(turn, at)
+/// #     }
+/// #     fn abandon(&self, _: &mut (), _: Scene<'_>) {}
+/// # }
+/// impl SingleShot for Mine {}
+///
+/// let stack = Stack::builder().policy(Mine).build().unwrap();
+/// let call = stack.call_once(async { Ok::<_, ()>(1) });
+/// # assert_eq!(weirs_runtime::block_on(call), Ok(1));
+/// ```
+/// Without that it does not compile:
+/// ```compile_fail,E0277
+/// # use std::task::Poll;
+/// # use weirs_resilience::{Attempt, Error, Inner, Part, Plan, Policy, Role, Scene, SingleShot, Stack, Turn};
+/// struct Mine;
+/// # impl Part for Mine {
+/// #     fn explain(&self, plan: &mut Plan) {
+/// #         plan.part(Role::Other, "mine").begins_once(true);
+/// #     }
+/// # }
+/// # impl<T, E> Policy<T, E> for Mine {
+/// #     type State = ();
+/// #     fn begin(&self) {}
+/// #     fn poll_call<I: Inner<T, E> + ?Sized>(
+/// #         &self,
+/// #         _: &mut (),
+/// #         turn: &mut Turn<'_, '_>,
+/// #         at: Attempt,
+/// #         inner: &mut I,
+/// #     ) -> Poll<Result<T, Error<E>>> {
+/// #         inner.poll(turn, at)
+/// #     }
+/// #     fn abandon(&self, _: &mut (), _: Scene<'_>) {}
+/// # }
+/// let stack = Stack::builder().policy(Mine).build().unwrap();
+/// let call = stack.call_once(async { Ok::<_, ()>(1) });
+/// ```
 #[diagnostic::on_unimplemented(
     message = "this stack may begin its work more than once, which `call_once` cannot do",
     note = "a retry or a hedge is in it: use `call` with a closure that makes the future anew"
