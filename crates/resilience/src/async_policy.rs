@@ -109,9 +109,15 @@ impl<F, N> fmt::Debug for AsyncPolicy<F, N> {
     }
 }
 
-impl<F, N> Part for AsyncPolicy<F, N> {
+impl<F, T, E> Part for AsyncPolicy<F, Next<T, E>> {
     fn explain(&self, plan: &mut Plan) {
         plan.part(Role::Other, self.name);
+    }
+}
+
+impl<F, T, E> Part for AsyncPolicy<F, NextOnce<T, E>> {
+    fn explain(&self, plan: &mut Plan) {
+        plan.part(Role::Other, self.name).begins_once(true);
     }
 }
 

@@ -103,7 +103,7 @@ impl<K, T, E> Cache<K, T, E> {
         Ok(Self {
             table: Mutex::new(Table::new(capacity)),
             hasher: RandomState::new(),
-            around: Around::new("", terms.clock.clone(), None),
+            around: Around::new(String::new(), terms.clock.clone(), None, false),
             terms,
             tally: Tally::default(),
         })
@@ -112,7 +112,7 @@ impl<K, T, E> Cache<K, T, E> {
     /// The same with somebody who is told, under that name, of old answers that are given in place of errors.
     #[must_use = "the cache is given back"]
     pub fn observed(mut self, name: &str, observer: impl Observer + 'static) -> Self {
-        self.around = Around::new(name, self.terms.clock.clone(), Some(Arc::new(observer)));
+        self.around = Around::new(name.into(), self.terms.clock.clone(), Some(Arc::new(observer)), false);
         self
     }
 

@@ -99,7 +99,7 @@ impl<S, B, A> SingleShot for Hooks<S, B, A> {}
 
 impl<S, B, A> Part for Hooks<S, B, A> {
     fn explain(&self, plan: &mut Plan) {
-        plan.part(Role::Other, self.name);
+        plan.part(Role::Other, self.name).begins_once(true);
     }
 }
 

@@ -224,7 +224,7 @@ impl<L: Limit, C> Part for Limited<L, C> {
             0 => Err(Invalid::new("limit.cost", "a call that costs nothing is not limited")),
             _ => Ok(()),
         };
-        plan.part(self.role, name).says(wait + &cost).check(check);
+        plan.part(self.role, name).says(wait + &cost).gives_back(true).check(check);
     }
 }
 

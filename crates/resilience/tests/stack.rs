@@ -2,15 +2,16 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use futures_lite::FutureExt;
 use futures_lite::future::yield_now;
 use weirs_resilience::{
-    Attempt, Chain, Degradation, Dynamic, Error, Lint, Plan, Policy, Reason, Report, Root, SingleShot, Stack,
-    StackBuilder, Stats, Timeout, timeout,
+    Attempt, Bulkhead, Chain, Degradation, Dynamic, Error, Lint, Plan, Policy, Reason, Report, Root,
+    SingleShot, Stack, StackBuilder, Stats, Timeout, timeout,
 };
 use weirs_runtime::{Clock, Runtime};
 use weirs_testing::{apply, cancel_at_every_poll, runtime_test, sim_test};
@@ -238,4 +239,30 @@ fn calls_are_lazy_and_end_once() {
     let mut poll = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     assert!(poll().is_ready());
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll)).unwrap_err();
+}
+
+/// Dropped by a time limit, or with the call: what panics then is heard of after everybody has given back.
+#[apply(sim_test)]
+async fn a_destructor_that_panics_keeps_no_place(runtime: Runtime) {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    let places = Bulkhead::new(1);
+    let stack = Stack::builder().clock(runtime.clock()).timeout(ms(5)).bulkhead(&places).build().unwrap();
+    let hang = || {
+        stack.call(async |_| {
+            let _bomb = Bomb;
+            std::future::pending::<Result<(), ()>>().await
+        })
+    };
+    assert!(AssertUnwindSafe(hang()).catch_unwind().await.is_err());
+    assert_eq!(places.stats().taken, 0);
+
+    let mut call = Box::pin(hang());
+    assert!(futures_lite::future::poll_once(&mut call).await.is_none());
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(call))).is_err());
+    assert_eq!(places.stats().taken, 0);
 }

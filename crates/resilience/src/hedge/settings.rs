@@ -125,6 +125,7 @@ impl<C> Part for Hedge<C> {
         };
         plan.part(Role::Hedge, "hedge")
             .says(format!("{} more beside the first, each {when}{budget}", self.max))
+            .budgeted(self.budget.is_some())
             .check(self.invalid.clone().map_or(Ok(()), Err))
             .check(max)
             .check(period);

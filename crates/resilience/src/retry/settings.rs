@@ -197,6 +197,6 @@ impl<C> Part for Retry<C> {
             (_, 0) => Err(Invalid::new("retry.max_amplification", "no request at all")),
             _ => self.backoff.check(),
         };
-        plan.part(Role::Retry, "retry").says(words).check(check);
+        plan.part(Role::Retry, "retry").says(words).budgeted(self.budget.is_some()).check(check);
     }
 }

@@ -44,11 +44,13 @@ pin_project! {
             if *this.stage == Stage::Runs {
                 let scene = Scene { around: &this.stack.around, place: Place::ALONE };
                 let policy = &this.stack.policy;
-                policy.cancel_inner(this.state, scene, Lane::FIRST, &mut LeafRef(this.leaf));
+                let mut leaf = LeafRef::new(this.leaf);
+                policy.cancel_inner(this.state, scene, Lane::FIRST, &mut leaf);
                 policy.abandon(this.state, scene);
                 if let Some(calls) = &this.stack.around.calls {
                     calls.dropped(this.tally.attempts);
                 }
+                leaf.resume_panic();
             }
         }
     }
@@ -146,8 +148,9 @@ where
         }
         let scene = Scene { around: &this.stack.around, place: Place::ALONE };
         let mut turn = Turn { cx, scene, tally: this.tally };
-        let mut leaf = LeafRef(this.leaf);
+        let mut leaf = LeafRef::new(this.leaf);
         let polled = this.stack.policy.poll_call(this.state, &mut turn, *this.at, &mut leaf);
+        leaf.resume_panic();
         if let Poll::Ready(result) = &polled {
             *this.stage = Stage::Done;
             if let Some(calls) = &this.stack.around.calls {

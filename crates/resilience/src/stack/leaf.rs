@@ -1,6 +1,8 @@
 //! [`Leaf`]: the work itself, under all policies.
 
+use std::any::Any;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -46,12 +48,40 @@ impl<W, Fut> Leaf<W, Fut> {
 }
 
 /// A [`Leaf`] as the innermost policy sees it.
-pub(crate) struct LeafRef<'l, W, Fut>(pub(crate) Pin<&'l mut Leaf<W, Fut>>);
+pub(crate) struct LeafRef<'l, W, Fut> {
+    leaf: Pin<&'l mut Leaf<W, Fut>>,
+    /// What a destructor of the work panicked with, when it was cancelled: the policies give back what they hold first.
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+impl<'l, W, Fut> LeafRef<'l, W, Fut> {
+    #[inline(always)]
+    pub(crate) fn new(leaf: Pin<&'l mut Leaf<W, Fut>>) -> Self {
+        Self { leaf, panic: None }
+    }
+
+    /// Goes on with the panic of a destructor, if there was one.
+    #[inline(always)]
+    pub(crate) fn resume_panic(&mut self) {
+        if let Some(payload) = self.panic.take() {
+            resume(payload);
+        }
+    }
+}
+
+#[cold]
+fn resume(payload: Box<dyn Any + Send>) {
+    match std::thread::panicking() {
+        false => resume_unwind(payload),
+        // A second one would be the end of the process; and its own destructor may panic too.
+        true => std::mem::forget(payload),
+    }
+}
 
 impl<T, E, W: Start<Fut>, Fut: Future<Output = Result<T, E>>> Inner<T, E> for LeafRef<'_, W, Fut> {
     #[inline(always)]
     fn poll(&mut self, turn: &mut Turn<'_, '_>, at: Attempt) -> Poll<Result<T, Error<E>>> {
-        let mut this = self.0.as_mut().project();
+        let mut this = self.leaf.as_mut().project();
         turn.tally.reached = true;
         if at.lane() != Lane::FIRST {
             // A copy: so that `at` itself can stay in registers.
@@ -75,10 +105,15 @@ impl<T, E, W: Start<Fut>, Fut: Future<Output = Result<T, E>>> Inner<T, E> for Le
 
     #[inline]
     fn cancel(&mut self, _: Scene<'_>, lane: Lane) {
-        let mut this = self.0.as_mut().project();
-        match lane {
+        let mut this = self.leaf.as_mut().project();
+        let cancelled = catch_unwind(AssertUnwindSafe(|| match lane {
             Lane::FIRST => this.first.set(None),
             lane => cancel_more(this.more, lane),
+        }));
+        if let Err(payload) = cancelled {
+            // The first one counts.
+            let second = self.panic.replace(payload).map(|first| self.panic.replace(first));
+            std::mem::forget(second);
         }
     }
 }
