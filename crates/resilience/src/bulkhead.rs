@@ -405,12 +405,12 @@ struct Wait {
 impl<T, E, B: Borrow<Bulkhead>> Policy<T, E> for InBulkhead<B> {
     type State = BulkheadState;
 
-    #[inline]
+    #[inline(always)]
     fn begin(&self) -> BulkheadState {
         BulkheadState::default()
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll_call<I: Inner<T, E> + ?Sized>(
         &self,
         state: &mut BulkheadState,

@@ -136,10 +136,10 @@ impl<S> Part for Fallback<S> {
 impl<T, E, S: Substitute<T, E>> Policy<T, E> for Fallback<S> {
     type State = ();
 
-    #[inline]
+    #[inline(always)]
     fn begin(&self) {}
 
-    #[inline]
+    #[inline(always)]
     fn poll_call<I: Inner<T, E> + ?Sized>(
         &self,
         _: &mut (),

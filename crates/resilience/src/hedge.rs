@@ -401,12 +401,12 @@ enum Polled<T, E> {
 impl<T, E, C: Classify<T, E>> Policy<T, E> for Hedge<C> {
     type State = HedgeState<T, E>;
 
-    #[inline]
+    #[inline(always)]
     fn begin(&self) -> HedgeState<T, E> {
         HedgeState::default()
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll_call<I: Inner<T, E> + ?Sized>(
         &self,
         state: &mut HedgeState<T, E>,

@@ -5,6 +5,7 @@
 mod async_policy;
 mod attempt;
 mod backoff;
+mod breaker;
 mod budget;
 mod bulkhead;
 mod cache;
@@ -12,11 +13,13 @@ mod chaos;
 mod classify;
 mod error;
 mod fallback;
+pub mod guide;
 mod hedge;
 mod hooks;
 mod limit;
 mod observe;
 mod policy;
+mod registry;
 mod retry;
 mod shed;
 mod stack;
@@ -27,6 +30,12 @@ mod timeout;
 pub use async_policy::{AsyncPolicy, AsyncState, Next, NextOnce, Run, RunOnce, from_async, from_async_once};
 pub use attempt::{Attempt, Lane};
 pub use backoff::{Backoff, Delays, Jitter};
+#[doc(hidden)]
+pub use breaker::breaker_model;
+pub use breaker::{
+    Abandoned, Breaker, BreakerBuilder, BreakerCall, BreakerSnapshot, BreakerStats, Circuit, Counts, Guard,
+    GuardState, OpenFor, OwnedPermit, Permit, Probed, Ready, Recorded,
+};
 pub use budget::{
     Budget, BudgetStats, InFlightBudget, ShareBudget, ThrottlingBudget, TokenBudget, Withdrawal,
 };
@@ -43,6 +52,7 @@ pub use observe::{CallStats, Event, EventKind, GiveUp, Interest, Observer, Stats
 pub use policy::{
     Degradation, Failure, Inner, Lint, LintKind, Part, PartPlan, Place, Plan, Policy, Role, Scene, Step, Turn,
 };
+pub use registry::{Breakers, BreakersBuilder, BreakersStats, WhenFull};
 pub use retry::{NotSent, Retry, RetryState, When, retry};
 pub use shed::{Shed, ShedState, shed};
 pub use stack::{

@@ -302,12 +302,12 @@ impl<L: Limit, C> Limited<L, C> {
 impl<T, E, L: Limit, C: Classify<T, E>> Policy<T, E> for Limited<L, C> {
     type State = LimitedState;
 
-    #[inline]
+    #[inline(always)]
     fn begin(&self) -> LimitedState {
         LimitedState::default()
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll_call<I: Inner<T, E> + ?Sized>(
         &self,
         state: &mut LimitedState,

@@ -119,12 +119,12 @@ const ROUNDS: u32 = 32;
 impl<T, E, C: Classify<T, E>> Policy<T, E> for Retry<C> {
     type State = RetryState<T, E>;
 
-    #[inline]
+    #[inline(always)]
     fn begin(&self) -> RetryState<T, E> {
         RetryState::new()
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll_call<I: Inner<T, E> + ?Sized>(
         &self,
         state: &mut RetryState<T, E>,
@@ -141,16 +141,19 @@ impl<T, E, C: Classify<T, E>> Policy<T, E> for Retry<C> {
                 state.number = 1;
                 self.count_call(state, turn);
             }
-            let result = ready!(inner.poll(turn, at.numbered(state.number)));
-            let class = self.classify.classify(&result);
+            // Looked at where it is: it is not copied.
+            let polled = inner.poll(turn, at.numbered(state.number));
+            let Poll::Ready(result) = &polled else { return polled };
+            let class = self.classify.classify(result);
             if class == Class::Success && state.trouble.is_none() {
                 // The happy path: nothing was taken, and nothing is kept.
                 state.number = 0;
                 if std::mem::take(&mut state.is_counted) {
                     self.count_end(CallEnd::AtOnce);
                 }
-                return Poll::Ready(result);
+                return polled;
             }
+            let Poll::Ready(result) = polled else { unreachable!("it was ready just now") };
             if let Some(result) = self.go_on(state, turn, at, class, result) {
                 return Poll::Ready(result);
             }

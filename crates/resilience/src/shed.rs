@@ -101,12 +101,12 @@ pub struct ShedState {
 impl<T, E, F: Fn(&Attempt) -> Result<(), Denied>> Policy<T, E> for Shed<F> {
     type State = ShedState;
 
-    #[inline]
+    #[inline(always)]
     fn begin(&self) -> ShedState {
         ShedState::default()
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll_call<I: Inner<T, E> + ?Sized>(
         &self,
         state: &mut ShedState,

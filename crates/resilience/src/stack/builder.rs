@@ -12,8 +12,8 @@ use crate::{Deadline, Invalid, Part, Place, Plan, Timeout};
 
 /// Puts a stack together, from the outside in: what is added first sees the call first, and its result last.
 ///
-/// A good order, of those one needs: fallback, timeout of the whole, retry, hedge, rate limit, breaker,
-/// bulkhead, timeout of one attempt, chaos.
+/// A good order, of those one needs: fallback, cache, timeout of the whole, retry, hedge, rate limit,
+/// breaker, bulkhead, timeout of one attempt, chaos.
 #[must_use = "a builder does nothing until `build`"]
 pub struct StackBuilder<P> {
     policy: P,

@@ -1,0 +1,91 @@
+//! [`Ready`]: waits until a circuit lets calls through.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use weirs_runtime::{Instant, Sleep};
+
+use super::{Breaker, Circuit, lock};
+
+/// The future of [`Breaker::ready`].
+#[must_use = "it does nothing unless it is awaited"]
+pub struct Ready<'b> {
+    breaker: &'b Breaker,
+    whose: Whose,
+    key: Option<usize>,
+    timer: Option<Sleep>,
+}
+
+/// Who wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// A caller.
+    User,
+    /// Who probes out of band: a circuit that lets all through is of no interest.
+    Prober,
+}
+
+impl<'b> Ready<'b> {
+    pub(super) fn new(breaker: &'b Breaker) -> Self {
+        Self { breaker, whose: Whose::User, key: None, timer: None }
+    }
+
+    /// Waits until there is something to probe.
+    pub(super) fn to_probe(breaker: &'b Breaker) -> Self {
+        Self { breaker, whose: Whose::Prober, key: None, timer: None }
+    }
+
+    /// When it will be ready, if nothing changes.
+    fn at(&self, now: u64) -> Option<u64> {
+        let mut core = lock(&self.breaker.core);
+        core.machine.if_set_back(now);
+        let is_probing = matches!(core.machine.word().circuit(), Circuit::Open | Circuit::HalfOpen);
+        match self.whose {
+            Whose::User => core.machine.admits_at(false),
+            Whose::Prober => core.machine.admits_at(true).filter(|_| is_probing),
+        }
+    }
+}
+
+impl Future for Ready<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        // The time is from a moment at which all changes that follow wake.
+        this.breaker.waiters.register(&mut this.key, cx.waker());
+        let now = this.breaker.now();
+        let Some(at) = this.at(now) else {
+            this.timer = None;
+            return Poll::Pending;
+        };
+        let is_now = at <= now || {
+            let at = Instant::from_nanos(at);
+            let timer = this.timer.get_or_insert_with(|| this.breaker.clock.sleep_until(at));
+            if timer.deadline() != at {
+                timer.reset(at);
+            }
+            Pin::new(timer).poll(cx).is_ready()
+        };
+        if !is_now {
+            return Poll::Pending;
+        }
+        this.timer = None;
+        this.breaker.waiters.leave(&mut this.key);
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Ready<'_> {
+    fn drop(&mut self) {
+        self.breaker.waiters.leave(&mut self.key);
+    }
+}
+
+impl fmt::Debug for Ready<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready").field("breaker", self.breaker).finish_non_exhaustive()
+    }
+}
