@@ -72,7 +72,8 @@ fn what_is_late_is_stale() {
             assert_eq!(again, Recorded::Counted);
             let recorded = other.join().unwrap();
             assert!(matches!(recorded, Recorded::Counted | Recorded::Stale));
-            assert_eq!(breaker.stats().counts.calls, 1, "{recorded:?}");
+            let stats = breaker.stats();
+            assert_eq!(stats.counts.calls, 1, "{recorded:?} {stats:?}");
         });
     }
 }

@@ -311,7 +311,7 @@ impl SharedWindow<'_> {
         for passed in 0..steps {
             let index = ((epoch - passed) % u64::from(buckets)) as usize;
             let stamp = if self.ledger.open { self.ledger.next_stamp() } else { 0 };
-            self.words()[index].store(stamp, Ordering::Release);
+            self.words()[index].swap(stamp, Ordering::AcqRel);
             self.ledger.buckets[index] = (0, 0);
         }
         self.ledger.epoch = epoch;
@@ -373,11 +373,14 @@ impl Window for SharedWindow<'_> {
         }
         self.turn(now);
         self.gate.epoch.store(SHUT, Ordering::Release);
-        self.gate.cursor.store(0, Ordering::Release);
+        // Swapped, not stored, so that each raise beside it comes before it or fails.
+        self.gate.cursor.swap(0, Ordering::AcqRel);
         self.ledger.open = false;
         self.ledger.counts = Counts::default();
         self.ledger.buckets.fill((0, 0));
-        self.words().iter().for_each(|place| place.store(0, Ordering::Release));
+        for place in self.words() {
+            place.swap(0, Ordering::AcqRel);
+        }
     }
 
     fn reshape(&mut self, now: u64, span: Option<Span>, counts: Counts) {
