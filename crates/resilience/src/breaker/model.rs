@@ -100,7 +100,8 @@ impl BreakerModel {
         self.window.counts(now)
     }
 
-    /// The earliest time at which it admits, if nothing happens until then; `None` if only a hand can open it.
+    /// The earliest time at which it admits, if nothing happens until then; `None` if only a hand can open
+    /// it.
     pub fn admits_at(&self) -> Option<u64> {
         self.machine.admits_at(false)
     }

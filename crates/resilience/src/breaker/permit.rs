@@ -9,7 +9,8 @@ use super::machine::Ticket;
 use super::{Breaker, Recorded};
 use crate::Class;
 
-/// A call that a breaker let through. It waits to be told how the call ended; dropped without a word, the call
+/// A call that a breaker let through. It waits to be told how the call ended; dropped without a word, the
+/// call
 /// counts as [abandoned](crate::Abandoned), or as a failure if it is dropped by a panic.
 #[must_use = "a permit that is dropped counts as an abandoned call"]
 pub struct Permit<'b> {

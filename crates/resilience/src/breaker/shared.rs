@@ -4,10 +4,12 @@
 //! [`Gate`] with one atomic operation. All else is counted with the [`Ledger`], which stands inside the
 //! breaker's lock. Rules:
 //!
-//! 1. Only who holds the lock writes marks, shapes and stamps. Through the gate only a position or a number of
+//! 1. Only who holds the lock writes marks, shapes and stamps. Through the gate only a position or a number
+//!    of
 //!    calls is raised, by an exchange that fails if the stamp beside it has changed.
 //! 2. Before the circuit changes, all stamps become zero: whoever is halfway through the gate then fails, and
-//!    is told under the lock what holds now. New stamps are stored after the new word. So whoever has loaded a
+//!    is told under the lock what holds now. New stamps are stored after the new word. So whoever has loaded
+//!    a
 //!    stamp and after that found the word as his permit has it, holds a stamp of that generation. (The gate's
 //!    loads acquire, the lock's stores release.) A stamp is never used twice.
 //! 3. The gate is shut while there are fewer calls than rates need: the success that makes them enough is
