@@ -9,6 +9,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::Breaker;
+use super::machine::{Ticket, Word};
 use super::permit::Held;
 use crate::{Classify, Error, Place, Rejection};
 
@@ -42,9 +43,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Run { breaker, state } = this.run;
-        if state.held.is_none() {
+        if state.is_out() {
             match breaker.admit(false, None) {
-                Ok(held) => state.held = Some(held),
+                Ok(held) => state.enter(held),
                 Err(refused) => {
                     this.work.set(None);
                     let after = refused.after.map(Duration::from_nanos);
@@ -65,7 +66,7 @@ where
         let result = result.map_err(Error::Inner);
         let class = this.judge.classify(&result);
         state.runs_work = false;
-        if let Some(held) = state.held.take() {
+        if let Some(held) = state.take() {
             breaker.finish(held, class, None);
         }
         Poll::Ready(result)
@@ -78,22 +79,50 @@ struct Run<'b> {
     state: RunState,
 }
 
-/// What is remembered of a call that goes on.
-#[derive(Debug, Default)]
+/// What is remembered of a call that goes on. Plain numbers, for it is moved with each call.
+#[derive(Debug)]
 pub(super) struct RunState {
-    pub(super) held: Option<Held>,
+    /// The ticket's key, and its slot in the lowest bits; [`NONE`] without a ticket.
+    ticket: u64,
+    began: u64,
     /// The work is being polled, or judged: whoever finds this set later knows that it panicked.
     pub(super) runs_work: bool,
 }
 
+/// No circuit has this number.
+const NONE: u64 = u64::MAX;
+
+impl Default for RunState {
+    #[inline]
+    fn default() -> Self {
+        Self { ticket: NONE, began: Held::UNKNOWN, runs_work: false }
+    }
+}
+
 impl RunState {
+    #[inline]
+    pub(super) fn is_out(&self) -> bool {
+        self.ticket == NONE
+    }
+
+    #[inline]
+    pub(super) fn enter(&mut self, held: Held) {
+        self.ticket = held.ticket.key.0 | u64::from(held.ticket.slot);
+        self.began = held.began;
+    }
+
+    #[inline]
+    pub(super) fn take(&mut self) -> Option<Held> {
+        let taken = std::mem::replace(&mut self.ticket, NONE);
+        let ticket = Ticket { key: Word(taken).key(), slot: taken as u8 };
+        (taken != NONE).then_some(Held { ticket, began: self.began })
+    }
+
     /// It has to wait: from now on counts how long it takes, if nothing counted before.
     #[inline]
     pub(super) fn waits(&mut self, breaker: &Breaker) {
-        if let Some(held) = self.held.as_mut().filter(|held| held.is_unknown()) {
-            if breaker.gate.shape().is_by_age() {
-                held.began = breaker.now();
-            }
+        if self.began == Held::UNKNOWN && breaker.gate.shape().is_by_age() {
+            self.began = breaker.now();
         }
     }
 }
@@ -101,7 +130,7 @@ impl RunState {
 impl Drop for Run<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(held) = self.state.held.take() {
+        if let Some(held) = self.state.take() {
             self.breaker.abandon(held, self.state.runs_work, None);
         }
     }

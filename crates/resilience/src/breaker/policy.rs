@@ -122,9 +122,9 @@ impl<T, E, C: Classify<T, E>> Policy<T, E> for Guard<C> {
         inner: &mut I,
     ) -> Poll<Result<T, Error<E>>> {
         let GuardState(state) = state;
-        if state.held.is_none() {
+        if state.is_out() {
             match self.breaker.admit(false, Some(turn.scene())) {
-                Ok(held) => state.held = Some(held),
+                Ok(held) => state.enter(held),
                 Err(refused) => {
                     let after = refused.after.map(Duration::from_nanos);
                     return Poll::Ready(Err(turn.reject(refused.reason, after)));
@@ -141,7 +141,7 @@ impl<T, E, C: Classify<T, E>> Policy<T, E> for Guard<C> {
                 state.runs_work = true;
                 let class = self.judge.classify(result);
                 state.runs_work = false;
-                if let Some(held) = state.held.take() {
+                if let Some(held) = state.take() {
                     self.breaker.finish(held, class, Some(turn.scene()));
                 }
             }
@@ -152,7 +152,7 @@ impl<T, E, C: Classify<T, E>> Policy<T, E> for Guard<C> {
     #[inline]
     fn abandon(&self, state: &mut GuardState, scene: Scene<'_>) {
         let panicked = std::mem::take(&mut state.0.runs_work);
-        if let Some(held) = state.0.held.take() {
+        if let Some(held) = state.0.take() {
             self.breaker.abandon(held, panicked, Some(scene));
         }
     }
