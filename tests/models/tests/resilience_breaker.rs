@@ -38,8 +38,7 @@ fn any() -> BreakerBuilder {
     Breaker::builder().failures(2).min_calls(1).clock(&Clock::new(Still))
 }
 
-/// A success goes through the gate while a failure is counted under the lock. Seen to fail when the mark of a
-/// failure was set after its place was taken.
+/// A success goes through the gate while a failure is counted under the lock.
 #[test]
 fn no_count_is_lost() {
     for window in windows() {
@@ -58,7 +57,7 @@ fn no_count_is_lost() {
 }
 
 /// A success goes through the gate while the circuit opens and closes again: it is counted before, or it is
-/// stale, and the new window does not know of it.
+/// stale, and the new window does not know of it. Seen to fail while a window was cleared by a plain store.
 #[test]
 fn what_is_late_is_stale() {
     for window in windows() {
