@@ -35,11 +35,6 @@ pub use settings::{Abandoned, OpenFor};
 pub use stats::{BreakerSnapshot, BreakerStats};
 pub use window::Counts;
 
-/// So that its code is compiled.
-#[cfg(doctest)]
-#[doc = include_str!("guide/coming_from_breaker.md")]
-mod coming_from {}
-
 /// The machine by itself, for tests.
 #[doc(hidden)]
 pub mod breaker_model {

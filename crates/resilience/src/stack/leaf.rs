@@ -50,7 +50,8 @@ impl<W, Fut> Leaf<W, Fut> {
 /// A [`Leaf`] as the innermost policy sees it.
 pub(crate) struct LeafRef<'l, W, Fut> {
     leaf: Pin<&'l mut Leaf<W, Fut>>,
-    /// What a destructor of the work panicked with, when it was cancelled: the policies give back what they hold first.
+    /// What a destructor of the work panicked with, when it was cancelled: the policies give back what they
+    /// hold first.
     panic: Option<Box<dyn Any + Send>>,
 }
 
