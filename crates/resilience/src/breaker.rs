@@ -12,7 +12,6 @@ mod ready;
 mod settings;
 mod shared;
 mod stats;
-mod sync;
 mod waiters;
 mod window;
 
@@ -44,6 +43,7 @@ pub mod breaker_model {
 }
 
 use crate::attempt::nanos;
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::{
     ByDefault, Class, Event, EventKind, Interest, Invalid, Observer, Place, Reason, Rejection, Scene,
 };
@@ -51,7 +51,6 @@ use machine::{End, Machine, Refused, Ticket, Word};
 use permit::Held;
 use settings::Settings;
 use shared::{Gate, Ledger, SharedWindow};
-use sync::{AtomicU64, Mutex, Ordering, lock};
 use waiters::Waiters;
 use window::{Mark, Window};
 
@@ -63,13 +62,11 @@ use window::{Mark, Window};
 /// [permits](Self::try_acquire), or [in a stack](crate::StackBuilder::breaker).
 ///
 /// - Each permit knows the circuit's generation: a result that comes late, from before the circuit changed,
-///   is
-///   never counted.
+///   is never counted.
 /// - A call that is dropped gives its place back, and counts as a failure if it was old enough
 ///   ([`Abandoned`]). One that panics is a failure.
 /// - A probe that says nothing is lost after its [lease](BreakerBuilder::lease), and another is let through:
-///   no
-///   timer runs for that, and no circuit stays half open for ever.
+///   no timer runs for that, and no circuit stays half open for ever.
 /// - A call that goes well while the circuit is closed writes nothing that threads share, or one number if
 ///   there is a window.
 /// - A clock that is set back makes no call wait for longer than it had to anyway.

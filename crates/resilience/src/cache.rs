@@ -13,7 +13,7 @@ use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use weirs_runtime::Instant;
 
@@ -22,8 +22,8 @@ pub use slot::{CacheSlot, Cached, CachedState};
 pub use terms::CacheTerms;
 
 use crate::observe::Around;
+use crate::sync::{Mutex, lock};
 use crate::{Error, Invalid, Observer};
-pub(crate) use flight::wake;
 use flight::{Kept, Landed};
 use seat::{Home, Seat, Tally};
 use state::State;
@@ -351,9 +351,4 @@ impl<K, T, E> fmt::Debug for Cache<K, T, E> {
             .field("stats", &self.stats())
             .finish()
     }
-}
-
-/// Locks, whether or not a holder panicked: no user code runs while these locks are held.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

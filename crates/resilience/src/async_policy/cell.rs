@@ -1,9 +1,10 @@
 //! [`Cell`]: what the function of a policy and its poll tell each other.
 
-use std::sync::Mutex;
 use std::task::{Poll, Waker};
 
-use crate::cache::{lock, wake};
+use weirs_runtime::waiting::wake;
+
+use crate::sync::{Mutex, lock};
 use crate::{Attempt, Error};
 
 /// One call's wish and its result.

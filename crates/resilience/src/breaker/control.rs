@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::shared::SharedWindow;
-use super::sync::{AtomicU64, Ordering, lock};
 use super::window::Window;
 use super::{Breaker, BreakerBuilder, BreakerSnapshot, BreakerStats, Circuit, Counted};
+use crate::sync::{AtomicU64, Ordering, lock};
 use crate::{EventKind, Invalid};
 
 impl Breaker {

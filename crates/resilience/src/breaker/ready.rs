@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use weirs_runtime::waiting::Ticket;
 use weirs_runtime::{Instant, Sleep};
 
 use super::{Breaker, Circuit, lock};
@@ -14,7 +15,7 @@ use super::{Breaker, Circuit, lock};
 pub struct Ready<'b> {
     breaker: &'b Breaker,
     whose: Whose,
-    key: Option<usize>,
+    ticket: Option<Ticket>,
     timer: Option<Sleep>,
 }
 
@@ -29,12 +30,12 @@ enum Whose {
 
 impl<'b> Ready<'b> {
     pub(super) fn new(breaker: &'b Breaker) -> Self {
-        Self { breaker, whose: Whose::User, key: None, timer: None }
+        Self { breaker, whose: Whose::User, ticket: None, timer: None }
     }
 
     /// Waits until there is something to probe.
     pub(super) fn to_probe(breaker: &'b Breaker) -> Self {
-        Self { breaker, whose: Whose::Prober, key: None, timer: None }
+        Self { breaker, whose: Whose::Prober, ticket: None, timer: None }
     }
 
     /// When it will be ready, if nothing changes.
@@ -55,7 +56,7 @@ impl Future for Ready<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         // The time is from a moment at which all changes that follow wake.
-        this.breaker.waiters.register(&mut this.key, cx.waker());
+        this.breaker.waiters.register(&mut this.ticket, cx.waker());
         let now = this.breaker.now();
         let Some(at) = this.at(now) else {
             this.timer = None;
@@ -73,14 +74,14 @@ impl Future for Ready<'_> {
             return Poll::Pending;
         }
         this.timer = None;
-        this.breaker.waiters.leave(&mut this.key);
+        this.breaker.waiters.leave(&mut this.ticket);
         Poll::Ready(())
     }
 }
 
 impl Drop for Ready<'_> {
     fn drop(&mut self) {
-        self.breaker.waiters.leave(&mut self.key);
+        self.breaker.waiters.leave(&mut self.ticket);
     }
 }
 

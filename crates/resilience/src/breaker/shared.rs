@@ -18,8 +18,8 @@
 use std::sync::OnceLock;
 
 use super::settings::{Abandoned, Settings, Span};
-use super::sync::{AtomicU64, Ordering};
 use super::window::{Counts, Mark, Window};
+use crate::sync::{AtomicU64, Ordering};
 
 /// What is done without the lock.
 pub(super) struct Gate {

@@ -1,48 +1,43 @@
 //! [`Waiters`]: those who want to know when the circuit changes.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
-use super::sync::{AtomicUsize, Mutex, Ordering, lock};
+use weirs_runtime::waiting::{Ticket, Waiters as Queue, Wakes, let_go};
 
-/// A place for each. Wakers are user code: cloned, woken and dropped outside the lock.
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+
+/// A queue that is called as a whole.
 #[derive(Default)]
 pub(super) struct Waiters {
     waiting: AtomicUsize,
-    places: Mutex<Places>,
-}
-
-#[derive(Default)]
-struct Places {
-    wakers: Vec<Option<Waker>>,
-    free: Vec<usize>,
+    queue: Mutex<Queue<()>>,
 }
 
 impl Waiters {
     /// Wakes this one at the next change. To be called before one looks at the circuit.
-    pub(super) fn register(&self, key: &mut Option<usize>, waker: &Waker) {
-        let mut waker = Some(waker.clone());
-        let mut places = lock(&self.places);
-        let key = *key.get_or_insert_with(|| {
+    pub(super) fn register(&self, ticket: &mut Option<Ticket>, waker: &Waker) {
+        let waker = waker.clone();
+        if ticket.is_none() {
             self.waiting.fetch_add(1, Ordering::SeqCst);
-            places.free.pop().unwrap_or_else(|| {
-                places.wakers.push(None);
-                places.wakers.len() - 1
-            })
-        });
-        std::mem::swap(&mut places.wakers[key], &mut waker);
-        drop(places);
-        drop(waker);
+        }
+        let mut queue = lock(&self.queue);
+        let before = match *ticket {
+            Some(known) if queue.is_queued(known) => queue.replace(known, waker),
+            called => {
+                let before = called.and_then(|called| queue.leave(called));
+                *ticket = Some(queue.join(waker, ()));
+                before
+            }
+        };
+        drop(queue);
+        let_go(before);
     }
 
-    pub(super) fn leave(&self, key: &mut Option<usize>) {
-        let Some(key) = key.take() else { return };
+    pub(super) fn leave(&self, ticket: &mut Option<Ticket>) {
+        let Some(ticket) = ticket.take() else { return };
         self.waiting.fetch_sub(1, Ordering::SeqCst);
-        let mut places = lock(&self.places);
-        let gone = places.wakers[key].take();
-        places.free.push(key);
-        drop(places);
-        drop(gone);
+        let gone = lock(&self.queue).leave(ticket);
+        let_go(gone);
     }
 
     /// Wakes all. To be called after the circuit changed.
@@ -55,10 +50,15 @@ impl Waiters {
 
     #[cold]
     fn wake_all(&self) {
-        let wakers: Vec<_> = lock(&self.places).wakers.iter_mut().filter_map(Option::take).collect();
-        for waker in wakers {
-            // A waker that panics keeps nobody else from being woken, and is no panic of the call.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        // Those who come while it wakes have looked after the change.
+        let mut left = lock(&self.queue).len();
+        while left > 0 {
+            let mut wakes = Wakes::default();
+            let mut queue = lock(&self.queue);
+            while left > 0 && !wakes.is_full() {
+                left -= 1;
+                queue.call_first().into_iter().for_each(|waker| wakes.add(waker));
+            }
         }
     }
 }

@@ -1,14 +1,13 @@
 //! [`Flight`]: one call that several wait for.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Waker;
 
 use weirs_runtime::Instant;
 
-use super::lock;
 use crate::Error;
+use crate::sync::{Mutex, lock};
 
 /// A call that somebody leads, and the others who wait for it.
 ///
@@ -139,13 +138,5 @@ impl<T, E> Flight<T, E> {
         desk.called = None;
         drop(desk);
         (waker, self.hand_over())
-    }
-}
-
-/// Wakes; a panic in it goes no further, as the one who wakes is not to blame.
-pub(crate) fn wake(waker: Waker) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-        // Its destructor may panic too.
-        std::mem::forget(payload);
     }
 }

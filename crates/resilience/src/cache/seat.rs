@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::flight::{Flight, Kept, Landed, Waited, wake};
+use weirs_runtime::waiting::wake;
+
+use super::flight::{Flight, Kept, Landed, Waited};
 use super::state::{Entered, Keep, State};
 use super::{CacheStats, CacheTerms};
 use crate::{Class, Error};

@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Poll;
 
 use super::flight::Kept;
-use super::lock;
 use super::seat::{Home, Seat, Tally, Turns, unpack};
 use super::state::State;
 use super::{CacheStats, CacheTerms};
+use crate::sync::{Mutex, lock};
 use crate::{
     Attempt, Chain, Error, EventKind, Inner, Invalid, Part, Plan, Policy, Role, Scene, SingleShot,
     StackBuilder, Turn,

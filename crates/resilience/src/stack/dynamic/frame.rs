@@ -16,11 +16,17 @@ pub(super) struct Slot(Option<Box<dyn Store>>);
 /// A place for states of one type.
 trait Store: Any + Send {
     fn clear(&mut self);
+
+    fn as_any(&mut self) -> &mut dyn Any;
 }
 
 impl<S: Send + 'static> Store for Option<Lanes<S>> {
     fn clear(&mut self) {
         *self = None;
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
     }
 }
 
@@ -59,7 +65,7 @@ impl Slot {
     }
 
     fn store<S: Send + 'static>(&mut self) -> &mut Option<Lanes<S>> {
-        let store: &mut dyn Any = self.0.get_or_insert_with(|| Box::new(None::<Lanes<S>>)).as_mut();
+        let store = self.0.get_or_insert_with(|| Box::new(None::<Lanes<S>>)).as_any();
         store.downcast_mut().expect("a slot belongs to one policy")
     }
 
