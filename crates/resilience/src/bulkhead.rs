@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::mem::forget;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -353,6 +354,13 @@ impl<'b> Future for Enter<'b> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(Pin::new(&mut self.place).poll(cx));
         Poll::Ready(result.map_err(|denied| self.bulkhead.rejection(&denied, Place::ALONE)))
+    }
+}
+
+/// So that `bulkhead(&shared)` is fine with a bulkhead that is in an [`Arc`], as with a breaker.
+impl Borrow<Bulkhead> for &Arc<Bulkhead> {
+    fn borrow(&self) -> &Bulkhead {
+        self
     }
 }
 

@@ -1,0 +1,694 @@
+//! What nobody should do to a call, and somebody will: drops at odd moments, leaks, panics of everything that
+//! a user can hand in, destructors and observers that call back.
+
+use std::future::{Future, pending, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures_lite::future::yield_now;
+use weirs_resilience::{
+    Breaker, BreakerBuilder, Breakers, Budget, Bulkhead, Cache, CacheSlot, CacheTerms, Circuit, Class, Error,
+    Event, Hedge, Observer, Reason, Retry, Stack, fallback, from_async, from_hooks, retry,
+};
+use weirs_runtime::Runtime;
+use weirs_testing::{ManualClock, apply, cancel_at_every_poll, runtime_test, sim_test, yields};
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Panics in `wake`; and in `drop`, if it says so.
+struct Panics {
+    in_drop: bool,
+}
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker that panics");
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        panic!("a waker that panics");
+    }
+}
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        assert!(!self.in_drop || std::thread::panicking(), "a waker that panics in drop");
+    }
+}
+
+fn poll_with<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(waker))
+}
+
+fn catch<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// What one call may hold of.
+struct Held {
+    breaker: Arc<Breaker>,
+    bulkhead: Arc<Bulkhead>,
+    budget: Budget,
+    slot: Arc<CacheSlot<u32, &'static str>>,
+    clock: ManualClock,
+}
+
+impl Held {
+    fn new() -> Self {
+        let clock = ManualClock::new();
+        let breaker = Breaker::failure_rate(1.0).min_calls(100).clock(clock.clock()).build().unwrap();
+        let terms = CacheTerms::ttl(Duration::from_nanos(1)).clock(clock.clock());
+        Self {
+            breaker,
+            bulkhead: Arc::new(Bulkhead::new(2).queue(2)),
+            budget: Budget::in_flight(0.0).at_least(3).build().unwrap(),
+            slot: CacheSlot::new(terms).unwrap(),
+            clock,
+        }
+    }
+
+    /// Nothing is held any more, and a call goes through.
+    async fn check(&self) {
+        assert_eq!(self.bulkhead.stats().taken, 0);
+        assert_eq!(self.bulkhead.stats().waiting, 0);
+        assert_eq!(self.budget.stats().running, 0);
+        let took: Vec<_> = std::iter::from_fn(|| self.budget.try_withdraw()).collect();
+        assert_eq!(took.len(), 3);
+        drop(took);
+        self.clock.advance(ms(1));
+        let stack = Stack::builder().clock(self.clock.clock()).cache(&self.slot).bulkhead(&self.bulkhead);
+        let stack = stack.breaker(&self.breaker).build().unwrap();
+        assert_eq!(stack.call(async |_| Ok(1)).await, Ok(1));
+        self.clock.advance(ms(1));
+    }
+}
+
+macro_rules! everything {
+    ($held:expr) => {{
+        let held = &$held;
+        Stack::builder()
+            .clock(held.clock.clock())
+            .counted()
+            .fallback(|error: &Error<&'static str>| (error.inner() == Some(&"replace")).then_some(9))
+            .cache(&held.slot)
+            .timeout(Duration::from_secs(10))
+            .retry(Retry::immediate().retries(2).budget(&held.budget))
+            .hedge(Hedge::after(Duration::ZERO).max(1).budget(&held.budget))
+            .breaker(&held.breaker)
+            .bulkhead(&held.bulkhead)
+            .timeout(Duration::from_secs(5))
+            .build()
+            .unwrap()
+    }};
+}
+
+#[apply(runtime_test)]
+async fn a_whole_stack_is_dropped_at_every_poll(_: Runtime) {
+    let held = Held::new();
+    let stack = everything!(held);
+    for fails in [false, true] {
+        cancel_at_every_poll(
+            || {
+                held.clock.advance(ms(1));
+                stack.call(async |_| {
+                    yields(3).await;
+                    if fails { Err("broken") } else { Ok(2) }
+                })
+            },
+            async |_| held.check().await,
+        )
+        .await;
+    }
+    let calls = stack.stats().calls.unwrap();
+    assert_eq!(calls.begun, calls.succeeded + calls.failed + calls.dropped);
+    assert_eq!(calls.in_flight(), 0);
+}
+
+/// A boxed dynamic stack has frames that are lent: they come back too.
+#[apply(runtime_test)]
+async fn a_dynamic_stack_is_dropped_at_every_poll(_: Runtime) {
+    let held = Held::new();
+    let stack = Stack::dynamic::<u32, &'static str>()
+        .clock(held.clock.clock())
+        .counted()
+        .layer(|stack| stack.cache(&held.slot).timeout(Duration::from_secs(10)))
+        .layer(|stack| stack.retry(Retry::immediate().retries(2).budget(&held.budget)))
+        .layer(|stack| stack.hedge(Hedge::after(Duration::ZERO).budget(&held.budget)))
+        .layer(|stack| stack.breaker(&held.breaker).bulkhead(held.bulkhead.clone()))
+        .policy(from_async(async |mut next, at| next.run(at).await))
+        .build()
+        .unwrap();
+    for fails in [false, true] {
+        cancel_at_every_poll(
+            || {
+                held.clock.advance(ms(1));
+                stack.call(async |_| {
+                    yields(3).await;
+                    if fails { Err("broken") } else { Ok(2) }
+                })
+            },
+            async |_| held.check().await,
+        )
+        .await;
+    }
+    let calls = stack.stats().calls.unwrap();
+    assert_eq!(calls.begun, calls.succeeded + calls.failed + calls.dropped);
+}
+
+/// A forgotten call keeps what it holds, and nothing else breaks.
+#[apply(runtime_test)]
+async fn a_call_that_is_forgotten_keeps_only_its_own(_: Runtime) {
+    let bulkhead = Arc::new(Bulkhead::new(3).queue(8));
+    let slot = CacheSlot::<u32, ()>::new(CacheTerms::ttl(ms(1))).unwrap();
+    let stack = Stack::builder().bulkhead(&bulkhead).timeout(Duration::from_secs(9)).build().unwrap();
+    for _ in 0..2 {
+        let mut call = Box::pin(stack.call(async |_| pending::<Result<u32, ()>>().await));
+        assert!(poll_with(call.as_mut(), Waker::noop()).is_pending());
+        std::mem::forget(call);
+    }
+    assert_eq!(bulkhead.stats().taken, 2);
+    assert_eq!(stack.call(async |_| Ok::<_, ()>(1)).await, Ok(1));
+    // One that waits in the queue is forgotten: it is given its place, and keeps it.
+    let last = bulkhead.try_enter().unwrap();
+    let mut waits = Box::pin(stack.call(async |_| Ok::<_, ()>(1)));
+    assert!(poll_with(waits.as_mut(), Waker::noop()).is_pending());
+    std::mem::forget(waits);
+    drop(last);
+    assert_eq!(bulkhead.stats().taken, 3);
+    bulkhead.set_places(4);
+    assert_eq!(stack.call(async |_| Ok::<_, ()>(1)).await, Ok(1));
+    // A leader that is forgotten keeps the others waiting, as the docs say; whoever waits has a limit.
+    let cached = Stack::builder().cache(&slot).build().unwrap();
+    let mut leader = Box::pin(cached.call(async |_| pending::<Result<u32, ()>>().await));
+    assert!(poll_with(leader.as_mut(), Waker::noop()).is_pending());
+    std::mem::forget(leader);
+    let mut follower = Box::pin(cached.call(async |_| Ok(3)));
+    assert!(poll_with(follower.as_mut(), Waker::noop()).is_pending());
+    drop(follower);
+    // The way out is by hand.
+    slot.invalidate();
+    assert_eq!(cached.call(async |_| Ok(4)).await, Ok(4));
+}
+
+#[apply(runtime_test)]
+async fn polled_after_it_was_ready_and_dropped_after_that(_: Runtime) {
+    let held = Held::new();
+    let stack = everything!(held);
+    held.clock.advance(ms(1));
+    let mut call = Box::pin(stack.call(async |_| Ok(1)));
+    assert_eq!(poll_with(call.as_mut(), Waker::noop()), Poll::Ready(Ok(1)));
+    // It may panic or be pending, as futures do; but it must hold nothing, and run nothing a second time.
+    let _ = catch(|| poll_with(call.as_mut(), Waker::noop()).is_ready());
+    drop(call);
+    held.check().await;
+    let calls = stack.stats().calls.unwrap();
+    assert_eq!((calls.begun, calls.succeeded, calls.in_flight()), (1, 1, 0));
+}
+
+#[apply(runtime_test)]
+async fn dropped_while_unwinding(_: Runtime) {
+    let held = Held::new();
+    let stack = everything!(held);
+    for polls in 0..4 {
+        held.clock.advance(ms(1));
+        let ended = catch(|| {
+            let mut call = Box::pin(stack.call(async |_| {
+                yields(9).await;
+                Ok(1)
+            }));
+            for _ in 0..polls {
+                assert!(poll_with(call.as_mut(), Waker::noop()).is_pending());
+            }
+            panic!("elsewhere");
+        });
+        assert!(ended.is_none());
+        held.check().await;
+    }
+}
+
+/// Panics in the first poll, in a later one, in the making of the future, and in its destructor.
+#[apply(runtime_test)]
+async fn work_that_panics_anywhere(_: Runtime) {
+    struct Bad {
+        polls: usize,
+        in_drop: bool,
+    }
+    impl Future for Bad {
+        type Output = Result<u32, &'static str>;
+        fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+            assert_ne!(self.polls, 0, "the work panics");
+            self.polls -= 1;
+            context.waker().wake_by_ref();
+            if self.polls == 0 && self.in_drop { Poll::Ready(Ok(1)) } else { Poll::Pending }
+        }
+    }
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            assert!(!self.in_drop || std::thread::panicking(), "the work's destructor panics");
+        }
+    }
+    let held = Held::new();
+    let stack = everything!(held);
+    for in_drop in [false, true] {
+        for polls in usize::from(in_drop)..3 {
+            held.clock.advance(ms(1));
+            let call = AssertUnwindSafe(stack.call(|_| Bad { polls, in_drop })).catch_unwind();
+            assert!(call.await.is_err(), "{polls} {in_drop}");
+            held.check().await;
+            // Dropped in the middle: the panic of the destructor goes to whoever drops.
+            held.clock.advance(ms(1));
+            let mut call = Box::pin(stack.call(|_| Bad { polls: polls + 2, in_drop }));
+            assert!(poll_with(call.as_mut(), Waker::noop()).is_pending());
+            assert_eq!(catch(|| drop(call)).is_none(), in_drop);
+            held.check().await;
+        }
+    }
+    held.clock.advance(ms(1));
+    let call = AssertUnwindSafe(stack.call(|_| -> std::future::Ready<_> { panic!("no future") }));
+    assert!(call.catch_unwind().await.is_err());
+    held.check().await;
+    let calls = stack.stats().calls.unwrap();
+    assert_eq!(calls.begun, calls.succeeded + calls.failed + calls.dropped);
+}
+
+/// The loser of a hedge panics in its destructor, when the winner is there.
+#[apply(runtime_test)]
+async fn a_loser_whose_destructor_panics(_: Runtime) {
+    let held = Held::new();
+    let stack = everything!(held);
+    let call = stack.call(async |at| {
+        if at.hedge() == 0 {
+            let _guard = OnDrop(|| assert!(std::thread::panicking(), "the loser's destructor"));
+            return pending().await;
+        }
+        Ok(7)
+    });
+    // Whether the panic or the answer goes on, nothing stays held.
+    let _ = AssertUnwindSafe(call).catch_unwind().await;
+    held.check().await;
+}
+
+#[apply(runtime_test)]
+async fn closures_that_panic(_: Runtime) {
+    let held = Held::new();
+    let clock = held.clock.clock();
+    let budget = &held.budget;
+    let fails = async |_| {
+        yield_now().await;
+        Err::<u32, _>("broken")
+    };
+    macro_rules! panics {
+        ($stack:expr) => {{
+            let stack = $stack.build().unwrap();
+            let call = AssertUnwindSafe(stack.call(fails)).catch_unwind();
+            assert!(call.await.is_err(), "{}", stringify!($stack));
+            held.check().await;
+            let calls = stack.stats().calls.unwrap();
+            assert_eq!((calls.begun, calls.in_flight()), (1, 0), "{}", stringify!($stack));
+        }};
+    }
+    let judge = |_: &Result<u32, Error<&'static str>>| -> Class { panic!("a judge") };
+    let new = || Stack::builder().clock(clock).counted().bulkhead(&held.bulkhead);
+    panics!(new().retry(Retry::immediate().budget(budget).classify(judge)));
+    panics!(new().retry(Retry::immediate().budget(budget)).breaker(held.breaker.judging(judge)));
+    panics!(new().hedge(Hedge::after(Duration::ZERO).budget(budget).judging(judge)));
+    panics!(new().hedge(Hedge::after(ms(1)).budget(budget).when(|_| panic!("when"))));
+    panics!(new().hedge(Hedge::after(ms(1)).budget(budget).delay_with(|_, _| panic!("delay"))));
+    panics!(new().fallback(|_: &Error<&'static str>| -> Option<u32> { panic!("a fallback") }));
+    panics!(new().shed(|_| panic!("shed")));
+    panics!(new().policy(from_hooks(|_| panic!("before"), |(), _| ())));
+    panics!(new().policy(from_hooks(|_| Ok(()), |(), _| panic!("after"))));
+    panics!(new().policy(from_async(async |_, _| -> Result<u32, Error<&'static str>> { panic!("async") })));
+    struct Observes;
+    impl Observer for Observes {
+        fn on_event(&self, _: &Event<'_>) {
+            panic!("an observer");
+        }
+    }
+    let retry = || Retry::immediate().retries(1).budget(budget);
+    panics!(new().observer(Observes).retry(retry()));
+    panics!(new().observer(Observes).hedge(Hedge::after(Duration::ZERO).budget(budget)).retry(retry()));
+    let terms = CacheTerms::ttl(ms(1)).classify(judge).clock(clock);
+    let slot = CacheSlot::new(terms).unwrap();
+    panics!(new().cache(&slot));
+    assert_eq!(slot.peek(), None);
+}
+
+/// An observer that panics when the circuit opens leaves a breaker that works.
+#[apply(runtime_test)]
+async fn a_breaker_whose_observer_panics(_: Runtime) {
+    struct Observes;
+    impl Observer for Observes {
+        fn on_event(&self, _: &Event<'_>) {
+            panic!("an observer");
+        }
+    }
+    let time = ManualClock::new();
+    let settings = Breaker::consecutive(1).open_for(ms(10)).clock(time.clock()).observer(Observes);
+    let breaker = settings.build().unwrap();
+    let fails = AssertUnwindSafe(breaker.call(async { Err::<(), _>(()) })).catch_unwind();
+    assert!(fails.await.is_err());
+    assert_eq!(breaker.state(), Circuit::Open);
+    assert_eq!(breaker.stats().openings, 1);
+    time.advance(ms(10));
+    // The probe's beginning is told too, and panics: nothing of it may stay.
+    for _ in 0..3 {
+        let _ = AssertUnwindSafe(breaker.call(async { Ok::<_, ()>(()) })).catch_unwind().await;
+        time.advance(ms(20));
+    }
+    assert_eq!(breaker.state(), Circuit::Closed);
+    let waits = pin!(breaker.ready());
+    assert!(waits.now_or_never().is_some());
+    for change in [Breaker::disable, Breaker::metrics_only, Breaker::reset] {
+        let _ = catch(|| change(&breaker));
+    }
+    assert_eq!(breaker.state(), Circuit::Closed);
+}
+
+/// Those who wait for a breaker are woken, though one of their wakers panics.
+#[apply(runtime_test)]
+async fn a_waker_that_panics_keeps_nobody_waiting(_: Runtime) {
+    for in_drop in [false, true] {
+        let time = ManualClock::new();
+        let breaker = Breaker::consecutive(1).clock(time.clock()).build().unwrap();
+        breaker.force_open("a test");
+        let bulkhead = Bulkhead::new(1).queue(4);
+        let permit = bulkhead.try_enter().unwrap();
+        let cache = Cache::<u8, u8, ()>::new(4, CacheTerms::ttl(ms(1))).unwrap();
+        let mut leader = Box::pin(cache.get(&1, || pending()));
+        assert!(poll_with(leader.as_mut(), Waker::noop()).is_pending());
+
+        let bad: Waker = Arc::new(Panics { in_drop }).into();
+        let good = Arc::new(Good::default());
+        let good_waker: Waker = good.clone().into();
+        let mut readies = [Box::pin(breaker.ready()), Box::pin(breaker.ready())];
+        let mut enters = [Box::pin(bulkhead.enter()), Box::pin(bulkhead.enter())];
+        let mut gets = [(); 2].map(|()| Box::pin(cache.get(&1, || ready(Ok(3)))));
+        for (index, waker) in [&bad, &good_waker].into_iter().enumerate() {
+            assert!(poll_with(readies[index].as_mut(), waker).is_pending());
+            assert!(poll_with(enters[index].as_mut(), waker).is_pending());
+            assert!(poll_with(gets[index].as_mut(), waker).is_pending());
+        }
+        let _ = catch(|| breaker.reset());
+        let _ = catch(|| drop(permit));
+        let _ = catch(|| drop(leader));
+        let [first_ready, second_ready] = readies;
+        assert!(second_ready.now_or_never().is_some());
+        let _ = catch(|| drop(first_ready));
+        // Those with the bad waker are given up; whoever comes after them has their turn.
+        let [first_enter, second_enter] = enters;
+        let _ = catch(|| drop(first_enter));
+        assert!(second_enter.now_or_never().is_some());
+        let [first_get, second_get] = gets;
+        let _ = catch(|| drop(first_get));
+        assert_eq!(second_get.now_or_never(), Some(Ok(3)));
+        assert!(good.0.load(Ordering::Relaxed) >= 3);
+        let _ = catch(|| drop(bad));
+        assert_eq!(bulkhead.stats().taken, 0);
+    }
+}
+
+#[derive(Default)]
+struct Good(AtomicUsize);
+
+impl Wake for Good {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The work calls the stack that calls it: each level has its own place, and the deepest is refused.
+#[apply(runtime_test)]
+async fn work_that_calls_its_own_stack(_: Runtime) {
+    let bulkhead = Bulkhead::new(3);
+    let breaker = Breaker::consecutive(100).build().unwrap();
+    let stack = Stack::builder().retry(Retry::immediate().retries(1)).breaker(&breaker).bulkhead(&bulkhead);
+    let stack = stack.build().unwrap();
+    async fn deeper(
+        stack: &Stack<impl weirs_resilience::Policy<u32, &'static str>>,
+        at: weirs_resilience::Attempt,
+    ) -> Result<u32, &'static str> {
+        let inner = stack.call(async |at| Box::pin(deeper(stack, at)).await).under(at);
+        match inner.await {
+            Ok(depth) => Ok(depth + 1),
+            Err(error) if error.rejected() == Some(Reason::BulkheadFull) => Ok(1),
+            Err(_) => Err("something else"),
+        }
+    }
+    let depth = stack.call(async |at| Box::pin(deeper(&stack, at)).await).await;
+    assert_eq!(depth, Ok(3));
+    assert_eq!(bulkhead.stats().taken, 0);
+}
+
+/// An observer looks at the breaker, forces it, and drops the last handle of it.
+#[apply(runtime_test)]
+async fn an_observer_that_calls_back(_: Runtime) {
+    #[derive(Default)]
+    struct Observes {
+        breaker: OnceLock<Weak<Breaker>>,
+        last: Mutex<Option<Arc<Breaker>>>,
+        told: AtomicUsize,
+    }
+    struct Shared(Arc<Observes>);
+    impl Observer for Shared {
+        fn on_event(&self, event: &Event<'_>) {
+            let _ = format!("{event:?}");
+            let told = self.0.told.fetch_add(1, Ordering::Relaxed);
+            assert!(told < 100, "it goes round");
+            if let Some(breaker) = self.0.breaker.get().and_then(Weak::upgrade) {
+                let _ = (breaker.state(), breaker.stats(), breaker.snapshot(), breaker.ready_at());
+                let _ = (breaker.try_acquire().is_ok(), breaker.forced_because());
+                match told {
+                    0 => breaker.force_open("told"),
+                    1 => breaker.reconfigure(Breaker::consecutive(2)).unwrap(),
+                    2 => breaker.reset(),
+                    3 => breaker.restore(&breaker.snapshot()),
+                    _ => {}
+                }
+            }
+            let last = self.0.last.lock().unwrap().take();
+            drop(last);
+        }
+    }
+    let observes = Arc::new(Observes::default());
+    let settings = Breaker::consecutive(1).open_for(ms(1)).observer(Shared(observes.clone()));
+    let breaker = settings.build().unwrap();
+    observes.breaker.set(Arc::downgrade(&breaker)).unwrap();
+    for _ in 0..5 {
+        let _ = breaker.call(async { Err::<(), _>(()) }).await;
+    }
+    assert!(observes.told.load(Ordering::Relaxed) > 2);
+    let weak = Arc::downgrade(&breaker);
+    breaker.reset();
+    let permit = breaker.try_acquire_owned().unwrap();
+    let second = breaker.try_acquire_owned().unwrap();
+    *observes.last.lock().unwrap() = Some(breaker);
+    permit.failure();
+    second.failure();
+    observes.last.lock().unwrap().take();
+    assert!(weak.upgrade().is_none());
+}
+
+/// A key whose `Hash`, `Eq` or `Clone` panics at any moment, with a registry and a cache that go on.
+#[apply(runtime_test)]
+async fn keys_that_panic(_: Runtime) {
+    #[derive(Debug)]
+    struct Key<'a>(u8, &'a AtomicUsize);
+    impl Key<'_> {
+        /// Panics when so many steps are over.
+        fn step(&self) {
+            let left = self.1.load(Ordering::Relaxed);
+            if left > 0 && left < usize::MAX {
+                self.1.store(left - 1, Ordering::Relaxed);
+                assert_ne!(left, 1, "a key that panics");
+            }
+        }
+    }
+    impl Clone for Key<'_> {
+        fn clone(&self) -> Self {
+            self.step();
+            Self(self.0, self.1)
+        }
+    }
+    impl PartialEq for Key<'_> {
+        fn eq(&self, other: &Self) -> bool {
+            self.step();
+            self.0 == other.0
+        }
+    }
+    impl Eq for Key<'_> {}
+    impl std::hash::Hash for Key<'_> {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            self.step();
+            // All fall on one another.
+            0_u8.hash(state);
+        }
+    }
+    let never = usize::MAX;
+    for steps in 1..60 {
+        let fuse = AtomicUsize::new(never);
+        let time = ManualClock::new();
+        let settings: BreakerBuilder = Breaker::consecutive(1).clock(time.clock());
+        let breakers = Breakers::builder(settings).max_keys(3).build().unwrap();
+        let cache =
+            Cache::<Key<'_>, u8, ()>::new(3, CacheTerms::ttl(ms(5)).clock(time.clock())).unwrap();
+        for key in 0..3 {
+            drop(breakers.get(&Key(key, &fuse)));
+            cache.get(&Key(key, &fuse), async || Ok(key)).await.unwrap();
+        }
+        fuse.store(steps, Ordering::Relaxed);
+        for key in [1, 7, 8] {
+            let key = Key(key, &fuse);
+            let _ = catch(|| breakers.get(&key));
+            let get = AssertUnwindSafe(cache.get(&key, async || Ok(9))).catch_unwind();
+            let _ = get.await;
+            let _ = catch(|| cache.insert(Key(5, &fuse), 5));
+            let _ = catch(|| cache.invalidate(&key));
+            let _ = catch(|| cache.peek(&key));
+        }
+        fuse.store(never, Ordering::Relaxed);
+        time.advance(ms(5));
+        for key in 0..9 {
+            let key = Key(key, &fuse);
+            assert_eq!(breakers.get(&key).state(), Circuit::Closed);
+            assert_eq!(cache.get(&key, async || Ok(key.0)).now_or_never(), Some(Ok(key.0)), "{steps}");
+            assert_eq!(cache.peek(&key), Some(key.0), "{steps}");
+        }
+        assert!(breakers.stats().keys <= 3);
+        assert_eq!(breakers.list().len(), breakers.stats().keys);
+        assert_eq!(cache.stats().kept, 3, "{steps}");
+    }
+}
+
+/// A fallback of a fallback's error, a retry whose work drops the stack's last handle.
+#[apply(runtime_test)]
+async fn the_last_handle_is_dropped_by_the_work(_: Runtime) {
+    let bulkhead = Arc::new(Bulkhead::new(1));
+    let weak = Arc::downgrade(&bulkhead);
+    let stack = Arc::new(Stack::builder().bulkhead(bulkhead).build().unwrap());
+    let own = Mutex::new(Some(stack.clone()));
+    let call = stack.call(async |_| {
+        drop(own.lock().unwrap().take());
+        yield_now().await;
+        Ok::<_, ()>(1)
+    });
+    assert_eq!(call.await, Ok(1));
+    drop(stack);
+    assert!(weak.upgrade().is_none());
+}
+
+/// Errors and answers whose destructors panic: those that a retry throws away, and a cache's.
+#[apply(runtime_test)]
+async fn values_whose_destructors_panic(_: Runtime) {
+    #[derive(Debug)]
+    struct Bad<'a>(&'a AtomicBool);
+    impl Clone for Bad<'_> {
+        fn clone(&self) -> Self {
+            Self(self.0)
+        }
+    }
+    impl Drop for Bad<'_> {
+        fn drop(&mut self) {
+            assert!(!self.0.load(Ordering::Relaxed) || std::thread::panicking(), "a value's destructor");
+        }
+    }
+    let armed = AtomicBool::new(false);
+    let bulkhead = Bulkhead::new(1);
+    let budget = Budget::in_flight(0.0).at_least(2).build().unwrap();
+    let stack = Stack::builder()
+        .counted()
+        .bulkhead(&bulkhead)
+        .retry(Retry::immediate().retries(2).budget(&budget))
+        .build()
+        .unwrap();
+    armed.store(true, Ordering::Relaxed);
+    let call = AssertUnwindSafe(stack.call(async |_| Err::<(), _>(Bad(&armed)))).catch_unwind();
+    let _ = catch(|| drop(call.now_or_never()));
+    armed.store(false, Ordering::Relaxed);
+    assert_eq!((bulkhead.stats().taken, budget.stats().running), (0, 0));
+    assert_eq!(stack.stats().calls.unwrap().in_flight(), 0);
+
+    let replaced = fallback(|_: &Error<Bad<'_>>| Some(1));
+    armed.store(true, Ordering::Relaxed);
+    let call = AssertUnwindSafe(replaced.call(async |_| Err(Bad(&armed)))).catch_unwind();
+    let _ = call.now_or_never();
+    armed.store(false, Ordering::Relaxed);
+
+    let time = ManualClock::new();
+    let terms = CacheTerms::ttl(ms(1)).clock(time.clock());
+    let cache = Cache::<u8, Bad<'_>, ()>::new(2, terms).unwrap();
+    for key in 0..2 {
+        cache.insert(key, Bad(&armed));
+    }
+    armed.store(true, Ordering::Relaxed);
+    let _ = catch(|| cache.insert(0, Bad(&armed)));
+    let _ = catch(|| cache.insert(7, Bad(&armed)));
+    let _ = catch(|| cache.invalidate(&1));
+    time.advance(ms(2));
+    let _ = catch(|| drop(cache.get(&0, || ready(Ok(Bad(&armed)))).now_or_never()));
+    let _ = catch(|| cache.clear());
+    armed.store(false, Ordering::Relaxed);
+    assert_eq!(cache.stats().kept, 0);
+    assert!(cache.get(&0, async || Ok(Bad(&armed))).now_or_never().unwrap().is_ok());
+    armed.store(false, Ordering::Relaxed);
+}
+
+/// Nobody would: a retry in a hedge in a retry in a hedge. No number comes twice, and nothing stays.
+#[apply(sim_test)]
+async fn hedges_in_retries_in_hedges(runtime: Runtime) {
+    let clock = runtime.clock();
+    let bulkhead = Bulkhead::new(100);
+    let budget = Budget::in_flight(0.0).at_least(100).build().unwrap();
+    let retry = || Retry::constant(ms(1)).retries(2).budget(&budget);
+    let stack = Stack::builder()
+        .clock(clock)
+        .hedge(Hedge::after(ms(5)).max(2).budget(&budget))
+        .retry(retry())
+        .hedge(Hedge::after(ms(2)).max(1).budget(&budget))
+        .retry(retry())
+        .bulkhead(&bulkhead)
+        .build()
+        .unwrap();
+    for ends in 1..40 {
+        let begun = AtomicUsize::new(0);
+        let running = Mutex::new(Vec::new());
+        let call = stack.call(async |at| {
+            let number = begun.fetch_add(1, Ordering::Relaxed);
+            {
+                let mut running = running.lock().unwrap();
+                assert!(!running.contains(&at.hedge()), "hedge {} runs twice", at.hedge());
+                running.push(at.hedge());
+            }
+            let _guard = OnDrop(|| running.lock().unwrap().retain(|hedge| *hedge != at.hedge()));
+            clock.sleep(ms(clock.random_below(9))).await;
+            if number == ends { Ok(()) } else { Err("broken") }
+        });
+        let _ = call.await;
+        assert!(running.lock().unwrap().is_empty());
+        assert!(begun.into_inner() <= 3 * 3 * 2 * 3);
+        assert_eq!((bulkhead.stats().taken, budget.stats().running), (0, 0));
+    }
+}
+
+#[apply(runtime_test)]
+async fn a_retry_whose_work_fails_at_once_for_ever_gives_way(_: Runtime) {
+    // A call that never waits must still be droppable by who runs beside it: at least it ends by itself.
+    let stack = retry(Retry::immediate().retries(1_000_000));
+    let call = stack.call(|_| ready(Err::<(), _>(())));
+    assert_eq!(call.await, Err(Error::Inner(())));
+}
