@@ -43,6 +43,7 @@ pub mod breaker_model {
 }
 
 use crate::attempt::nanos;
+use crate::observe::tell;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::{
     ByDefault, Class, Event, EventKind, Interest, Invalid, Observer, Place, Reason, Rejection, Scene,
@@ -376,7 +377,10 @@ impl Breaker {
             if matches!(event, EventKind::ProbeLost { .. }) {
                 self.counted.probes_lost.fetch_add(1, Ordering::Relaxed);
             }
+            // An observer that panics: the place of the call that does not begin is given back.
+            let back = Back(self, admitted.as_ref().ok().copied());
             self.tell(scene, event);
+            std::mem::forget(back);
         }
         match admitted {
             Ok(ticket) => Ok(Held { ticket, began: now }),
@@ -570,11 +574,22 @@ impl Breaker {
     fn tell(&self, scene: Option<Scene<'_>>, event: EventKind) {
         if let Some(observer) = &self.observer {
             if self.interest.contains(event.interest()) {
-                observer.on_event(&Event::new(&self.name, Place::ALONE, event));
+                tell(&**observer, &Event::new(&self.name, Place::ALONE, event));
             }
         }
         if let Some(scene) = scene {
             scene.tell(event);
+        }
+    }
+}
+
+/// Dropped, the ticket goes back.
+struct Back<'b>(&'b Breaker, Option<Ticket>);
+
+impl Drop for Back<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.1.take() {
+            self.0.record(ticket, End::Ignored, None, None, None);
         }
     }
 }

@@ -6,6 +6,7 @@ mod event;
 mod stats;
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use weirs_runtime::{Clock, Instant};
@@ -21,6 +22,10 @@ use crate::Place;
 ///
 /// It is called where the thing happens, with no lock held: what takes long in here makes the call longer.
 /// On the happy path nothing happens that it would be told of, so it costs nothing there.
+///
+/// # Panics
+/// A panic in here is passed on to the call in which it happened, after everything has been given back; but
+/// not if that call panics already.
 ///
 /// # Examples
 /// ```
@@ -104,9 +109,19 @@ impl Around {
         self.counters.count(&kind);
         if let Some(observer) = &self.observer {
             if self.interest.contains(kind.interest()) {
-                observer.on_event(&Event::new(&self.name, place, kind));
+                tell(&**observer, &Event::new(&self.name, place, kind));
             }
         }
+    }
+}
+
+/// A second panic would be the end of the process, so whoever tells while another unwinds hears of none.
+pub(crate) fn tell(observer: &dyn Observer, event: &Event<'_>) {
+    if !std::thread::panicking() {
+        return observer.on_event(event);
+    }
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| observer.on_event(event))) {
+        std::mem::forget(payload);
     }
 }
 

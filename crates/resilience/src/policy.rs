@@ -6,6 +6,8 @@ mod lint;
 mod plan;
 mod turn;
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Poll;
 
 pub use degradation::{Degradation, Failure, Step};
@@ -116,4 +118,26 @@ pub trait Inner<T, E> {
 
     /// Drops the attempt in that lane, from the inside out. Without one it does nothing.
     fn cancel(&mut self, scene: Scene<'_>, lane: Lane);
+
+    /// Keeps the panic of somebody who gave back, until all have given back. The first one counts.
+    #[doc(hidden)]
+    fn keep_panic(&mut self, payload: Box<dyn Any + Send>) {
+        resume_unwind(payload);
+    }
+}
+
+/// Drops what is inside, and then gives back what the policy holds: a panic of one keeps nobody further out
+/// from giving back, and is heard of after that.
+pub(crate) fn leave<T, E, P: Policy<T, E> + ?Sized, I: Inner<T, E> + ?Sized>(
+    policy: &P,
+    state: &mut P::State,
+    scene: Scene<'_>,
+    lane: Lane,
+    inner: &mut I,
+) {
+    let cancelled = catch_unwind(AssertUnwindSafe(|| policy.cancel_inner(state, scene, lane, inner)));
+    let abandoned = catch_unwind(AssertUnwindSafe(|| policy.abandon(state, scene)));
+    for payload in [cancelled, abandoned].into_iter().filter_map(Result::err) {
+        inner.keep_panic(payload);
+    }
 }

@@ -13,8 +13,13 @@ use weirs_testing::{ManualClock, apply, runtime_test, sim_test, yields};
 
 const NUMBERS: [f64; 9] =
     [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, -0.0, f64::MIN_POSITIVE, 1.0 + 1e-9, 1e300, f64::MAX];
-const TIMES: [Duration; 5] =
-    [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(1), Duration::from_secs(u64::MAX / 4), Duration::MAX];
+const TIMES: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_nanos(1),
+    Duration::from_secs(1),
+    Duration::from_secs(u64::MAX / 4),
+    Duration::MAX,
+];
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -38,7 +43,8 @@ async fn limits_of_no_time_and_of_all_time(_: Runtime) {
     assert_eq!(field(Stack::builder().timeout(Duration::ZERO).build()), "timeout.after");
     let refused = timeout(Duration::ZERO).call(async |_| Ok::<_, ()>(1)).await.unwrap_err();
     assert_eq!(refused.rejected(), Some(Reason::Invalid));
-    let late = timeout(Duration::from_nanos(1)).call(async |_| std::future::pending::<Result<(), ()>>().await).await;
+    let late =
+        timeout(Duration::from_nanos(1)).call(async |_| std::future::pending::<Result<(), ()>>().await).await;
     assert!(late.unwrap_err().is_timeout());
 }
 
@@ -60,9 +66,8 @@ async fn pauses_of_all_time_fit_no_deadline(runtime: Runtime) {
 async fn four_billion_retries_end_when_it_goes_well(_: Runtime) {
     let tries = AtomicU32::new(0);
     let stack = retry(Retry::immediate().retries(u32::MAX));
-    let call = stack.call(async |_| {
-        if tries.fetch_add(1, Ordering::Relaxed) < 100_000 { Err("broken") } else { Ok(()) }
-    });
+    let call = stack
+        .call(async |_| if tries.fetch_add(1, Ordering::Relaxed) < 100_000 { Err("broken") } else { Ok(()) });
     assert_eq!(call.await, Ok(()));
     assert_eq!(tries.into_inner(), 100_001);
 }
@@ -254,7 +259,9 @@ async fn hedges_of_odd_numbers(runtime: Runtime) {
     for delay in TIMES {
         for most in [1, 2, u16::MAX] {
             let hedge = Hedge::after(delay).max(most).needs(Duration::MAX).period(Duration::from_nanos(1));
-            let Ok(stack) = Stack::builder().clock(clock).timeout(ms(10)).hedge(hedge).build() else { continue };
+            let Ok(stack) = Stack::builder().clock(clock).timeout(ms(10)).hedge(hedge).build() else {
+                continue;
+            };
             let call = stack.call(async |_| {
                 clock.sleep(ms(5)).await;
                 Ok::<_, ()>(())

@@ -11,7 +11,7 @@ use weirs_runtime::{Clock, Instant};
 
 use super::Stack;
 use super::leaf::{Leaf, LeafRef, Start};
-use crate::policy::Tally;
+use crate::policy::{Tally, leave};
 use crate::{Attempt, Error, Lane, Place, Policy, Scene, Turn};
 
 pin_project! {
@@ -45,8 +45,7 @@ pin_project! {
                 let scene = Scene { around: &this.stack.around, place: Place::ALONE };
                 let policy = &this.stack.policy;
                 let mut leaf = LeafRef::new(this.leaf);
-                policy.cancel_inner(this.state, scene, Lane::FIRST, &mut leaf);
-                policy.abandon(this.state, scene);
+                leave(policy, this.state, scene, Lane::FIRST, &mut leaf);
                 if let Some(calls) = &this.stack.around.calls {
                     calls.dropped(this.tally.attempts);
                 }

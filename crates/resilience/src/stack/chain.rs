@@ -1,9 +1,10 @@
 //! [`Chain`]: a policy inside others. The composition happens on the machine's stack, at each poll.
 
+use std::any::Any;
 use std::task::Poll;
 
 use super::SingleShot;
-use crate::policy::Lanes;
+use crate::policy::{Lanes, leave};
 use crate::{Attempt, Error, Inner, Lane, Part, Place, Plan, Policy, Scene, Turn};
 
 /// The policies so far, and one more inside them.
@@ -96,10 +97,11 @@ impl<T, E, B: Policy<T, E>, I: Inner<T, E> + ?Sized> Inner<T, E> for Nest<'_, B:
     fn cancel(&mut self, scene: Scene<'_>, lane: Lane) {
         let scene = scene.at(self.place);
         let (policy, inner) = (self.policy, &mut *self.inner);
-        self.states.leave(lane, |state| {
-            policy.cancel_inner(state, scene, lane, inner);
-            policy.abandon(state, scene);
-        });
+        self.states.leave(lane, |state| leave(policy, state, scene, lane, inner));
+    }
+
+    fn keep_panic(&mut self, payload: Box<dyn Any + Send>) {
+        self.inner.keep_panic(payload);
     }
 }
 

@@ -5,6 +5,7 @@ mod builder;
 mod erased;
 mod frame;
 
+use std::any::Any;
 use std::fmt;
 use std::task::Poll;
 
@@ -201,5 +202,9 @@ impl<T, E, I: Inner<T, E> + ?Sized> Inner<T, E> for Leaf<'_, I> {
 
     fn cancel(&mut self, scene: Scene<'_>, lane: Lane) {
         self.0.cancel(scene, lane);
+    }
+
+    fn keep_panic(&mut self, payload: Box<dyn Any + Send>) {
+        self.0.keep_panic(payload);
     }
 }

@@ -112,10 +112,14 @@ impl<T, E, W: Start<Fut>, Fut: Future<Output = Result<T, E>>> Inner<T, E> for Le
             lane => cancel_more(this.more, lane),
         }));
         if let Err(payload) = cancelled {
-            // The first one counts.
-            let second = self.panic.replace(payload).map(|first| self.panic.replace(first));
-            std::mem::forget(second);
+            self.keep_panic(payload);
         }
+    }
+
+    fn keep_panic(&mut self, payload: Box<dyn Any + Send>) {
+        // The first one counts.
+        let second = self.panic.replace(payload).map(|first| self.panic.replace(first));
+        std::mem::forget(second);
     }
 }
 

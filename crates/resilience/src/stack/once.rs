@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+use weirs_runtime::Instant;
 
 use super::leaf::Start;
 use super::{Call, Stack};
@@ -112,6 +113,12 @@ where
     /// The same as a part of another attempt; see [`Call::under`].
     pub fn under(mut self, outer: Attempt) -> Self {
         self.call = self.call.under(outer);
+        self
+    }
+
+    /// The same with a deadline of its own; see [`Call::by`].
+    pub fn by(mut self, deadline: Instant) -> Self {
+        self.call = self.call.by(deadline);
         self
     }
 

@@ -1,8 +1,10 @@
 //! [`Erased`]: a policy whose type is gone.
 
+use std::any::Any;
 use std::task::Poll;
 
 use super::frame::{Frame, Pool, Slot};
+use crate::policy::leave;
 use crate::{Attempt, Error, Inner, Lane, Part, Policy, Scene, Turn};
 
 /// A policy of whatever type, and states of whatever type.
@@ -69,10 +71,7 @@ where
 
     fn cancel(&self, slot: &mut Slot, scene: Scene<'_>, lane: Lane, mut inner: Nest<'_, T, E>) {
         let Some(lanes) = slot.used() else { return inner.cancel(scene, lane) };
-        lanes.leave(lane, |state| {
-            self.cancel_inner(state, scene, lane, &mut inner);
-            self.abandon(state, scene);
-        });
+        lanes.leave(lane, |state| leave(self, state, scene, lane, &mut inner));
     }
 
     fn abandon_first(&self, slot: &mut Slot, scene: Scene<'_>) {
@@ -204,5 +203,9 @@ impl<T, E> Inner<T, E> for Nest<'_, T, E> {
             Some((policy, slot, inner)) => policy.cancel(slot, scene, lane, inner),
             None => self.leaf.cancel(scene, lane),
         }
+    }
+
+    fn keep_panic(&mut self, payload: Box<dyn Any + Send>) {
+        self.leaf.keep_panic(payload);
     }
 }
