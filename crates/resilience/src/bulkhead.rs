@@ -35,8 +35,9 @@ pub fn bulkhead<B: Borrow<Bulkhead>>(bulkhead: B) -> Stack<Chain<Root, InBulkhea
 }
 
 impl<P: Part> StackBuilder<P> {
-    /// So many calls at once, of all stacks that share this bulkhead: a reference or an
-    /// [`Arc`](std::sync::Arc) of it, or one for this stack alone.
+    /// So many calls at once, of all stacks that share this bulkhead: a reference to it, an
+    /// [`Arc`](std::sync::Arc) of it or a reference to that, or one for this stack alone. A stack that lives
+    /// longer than a call, such as a field, wants the `Arc` itself.
     ///
     /// Inside a retry a pause holds no place; outside a limit of time for one attempt, the wait for a place
     /// is no time of the other side.

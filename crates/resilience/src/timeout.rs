@@ -45,7 +45,7 @@ pub struct Timeout {
 }
 
 impl Timeout {
-    /// After so long.
+    /// After so long. No time at all is a mistake, found by `build`; the one-line form refuses every call.
     pub const fn new(after: Duration) -> Self {
         Self { after, nanos: nanos(after) }
     }

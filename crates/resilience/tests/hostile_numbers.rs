@@ -4,9 +4,12 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
+use weirs_limiters::Semaphore;
 use weirs_resilience::{
-    Backoff, Breaker, Budget, Bulkhead, Cache, CacheSlot, CacheTerms, Chaos, Circuit, Class, Error, Faults,
-    Hedge, Invalid, Jitter, Latency, OpenFor, Reason, Retry, Stack, hedge, retry, timeout,
+    Attempt, Backoff, Breaker, Breakers, Budget, Bulkhead, Cache, CacheSlot, CacheTerms, Chaos, Circuit,
+    Class, Error, Faults, Hedge, Invalid, Jitter, Latency, Limited, OpenFor, Reason, Recorded, Retry, Stack,
+    hedge, retry, timeout,
 };
 use weirs_runtime::{Instant, Runtime};
 use weirs_testing::{ManualClock, apply, runtime_test, sim_test, yields};
@@ -354,4 +357,140 @@ async fn clocks_that_jump(_: Runtime) {
     }
     time.set(later + Duration::from_secs(1_000));
     assert_eq!(stack.call(async |_| Ok::<_, ()>(())).await, Ok(()));
+}
+
+/// What was kept over a restart was kept by somebody else: any numbers may be in it.
+#[apply(runtime_test)]
+async fn snapshots_of_odd_numbers(_: Runtime) {
+    let time = ManualClock::new();
+    let all = || Breaker::failure_rate(0.5).min_calls(2).clock(time.clock()).open_for(ms(10));
+    for settings in [all(), all().window_of_calls(3).min_calls(1), all().window_of_time(ms(10), 3)] {
+        for circuit in [
+            Circuit::Closed,
+            Circuit::Open,
+            Circuit::HalfOpen,
+            Circuit::ForcedOpen,
+            Circuit::Disabled,
+            Circuit::MetricsOnly,
+        ] {
+            for number in [0, 1, u32::MAX] {
+                let breaker = settings.clone().build().unwrap();
+                let mut kept = breaker.snapshot();
+                kept.circuit = circuit;
+                kept.opens_in = (number != 1).then_some(Duration::from_nanos(number.into()));
+                kept.trips = number;
+                kept.openings = if number == u32::MAX { u64::MAX } else { number.into() };
+                kept.consecutive_failures = number;
+                kept.counts.calls = number.into();
+                kept.counts.failures = u64::MAX;
+                kept.counts.slow = u64::MAX - 1;
+                breaker.restore(&kept);
+                let counts = breaker.stats().counts;
+                assert!(counts.failures <= counts.calls && counts.slow <= counts.calls, "{counts:?}");
+                // Nobody knows what became of the probes: the next call is one.
+                let is_half = circuit == Circuit::HalfOpen;
+                assert_eq!(breaker.state(), if is_half { Circuit::Open } else { circuit });
+                for _ in 0..5 {
+                    let _ = breaker.try_acquire().map(|permit| permit.failure());
+                    time.advance(ms(11));
+                }
+                let _ = (breaker.snapshot(), breaker.stats(), breaker.ready_at());
+                breaker.reset();
+                assert_eq!(breaker.try_acquire().unwrap().success(), Recorded::Counted);
+            }
+        }
+    }
+}
+
+#[apply(runtime_test)]
+async fn scripts_of_odd_phases(_: Runtime) {
+    let time = ManualClock::new();
+    let faults = || Faults::<u8, u8>::new().error(1.0, || 7);
+    let script = Chaos::<u8, u8>::script;
+    for chaos in [
+        script(),
+        script().repeated(),
+        script().phase(Duration::ZERO, faults()),
+        script().phase(Duration::ZERO, faults()).repeated(),
+        script().phase(Duration::MAX, faults()).phase(Duration::MAX, faults()),
+        script().phase(Duration::MAX, faults()).phase(Duration::MAX, faults()).repeated(),
+        script().phase(Duration::from_nanos(1), faults()).repeated(),
+        script().phase(ms(1), faults()).starting_at(time.clock().now() + Duration::from_secs(9)),
+        Chaos::always(Faults::new().cancel(1.0, u32::MAX, || 7)),
+        Chaos::always(Faults::new().latency(1.0, Latency::Exponential(Duration::ZERO))),
+        Chaos::always(Faults::new().latency(1.0, Latency::Uniform(Duration::ZERO, Duration::ZERO))),
+    ] {
+        let stack = Stack::builder().clock(time.clock()).chaos(chaos.enabled(true)).build();
+        let Ok(stack) = stack else { continue };
+        for _ in 0..3 {
+            let ended = stack.call(async |_| Ok(1)).now_or_never();
+            assert!(matches!(ended, None | Some(Ok(1) | Err(Error::Inner(7)))));
+            time.advance(Duration::from_secs(1_000_000_000));
+        }
+    }
+}
+
+#[apply(runtime_test)]
+async fn places_costs_and_keys_of_odd_numbers(_: Runtime) {
+    let huge = Bulkhead::new(u64::MAX).queue(usize::MAX).wait_at_most(Duration::MAX);
+    let stack = Stack::builder().bulkhead(&huge).build().unwrap();
+    assert_eq!(stack.call(async |_| Ok::<_, ()>(1)).await, Ok(1));
+    for places in [0, 1, u64::MAX, 0] {
+        huge.set_places(places);
+        assert_eq!(huge.try_enter().is_ok(), places > 0);
+        assert_eq!(huge.stats().taken, 0);
+    }
+    let none = Bulkhead::new(1).queue(4).wait_at_most(Duration::ZERO);
+    if let Ok(stack) = Stack::builder().bulkhead(&none).build() {
+        let held = none.try_enter().unwrap();
+        assert!(stack.call(async |_| Ok::<_, ()>(1)).await.is_err());
+        drop(held);
+        assert_eq!((none.stats().taken, none.stats().waiting), (0, 0));
+    }
+    let semaphore = Semaphore::new(3);
+    for cost in [0, 1, 4, u64::MAX] {
+        let Ok(stack) = Stack::builder().policy(Limited::new(&semaphore).cost(cost)).build() else {
+            continue;
+        };
+        let ended = stack.call(async |_| Ok::<_, ()>(1)).await;
+        match cost {
+            0 | 1 => assert_eq!(ended, Ok(1)),
+            _ => assert_eq!(ended.unwrap_err().rejected(), Some(Reason::TooLarge)),
+        }
+        assert_eq!(semaphore.available(), 3);
+    }
+    let settings = || Breaker::consecutive(1).clock(ManualClock::new().clock());
+    assert!(Breakers::<u8>::builder(settings()).max_keys(0).build().is_err());
+    assert!(Breakers::<u8>::builder(Breaker::consecutive(0)).build().is_err());
+    for idle in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+        let Ok(breakers) = Breakers::<u8>::builder(settings()).max_keys(usize::MAX).idle_for(idle).build()
+        else {
+            continue;
+        };
+        for key in 0..100 {
+            breakers.get(&key);
+            breakers.sweep();
+        }
+        assert!(breakers.stats().keys <= 100);
+    }
+}
+
+/// How a retry waits for an answer that it is asked to wait for, and the attempt's own numbers at their ends.
+#[apply(runtime_test)]
+async fn attempts_of_odd_numbers(runtime: Runtime) {
+    let clock = runtime.clock();
+    let attempt = Attempt::first().within(Duration::MAX).within(ms(1)).numbered(u32::MAX).numbered(u32::MAX);
+    assert!(attempt.remaining().is_some_and(|left| left <= ms(1)));
+    assert!(attempt.deadline(clock).is_some());
+    assert_eq!(attempt.amplification(), u32::MAX);
+    assert!(attempt.within(Duration::ZERO).remaining().is_some_and(|left| left.is_zero()));
+    let past = Attempt::first().by(Instant::from_nanos(0));
+    assert_eq!(past.deadline(clock), Some(Instant::from_nanos(0)));
+    let _ = (Attempt::first().numbered(0).amplification(), format!("{attempt:?}"));
+    let stack = Stack::builder().clock(clock).deadline().retry(Retry::immediate()).build().unwrap();
+    let late = stack.call(async |_| Ok::<_, ()>(1)).by(Instant::from_nanos(0)).await;
+    assert!(late.is_err() || clock.now() == Instant::from_nanos(0));
+    let once = Stack::builder().clock(clock).deadline().build().unwrap();
+    let late = once.call_once(async { Ok::<_, ()>(1) }).by(Instant::from_nanos(0)).await;
+    assert!(late.is_err() || clock.now() == Instant::from_nanos(0));
 }

@@ -85,6 +85,8 @@ impl Breaker {
 
     /// Goes on with what another knew. Calls that run are of an older generation.
     ///
+    /// Nobody knows what became of another's probes: half open becomes open, and the next call is a probe.
+    ///
     /// # Examples
     /// ```
     /// use weirs_resilience::{Breaker, Circuit};

@@ -380,7 +380,7 @@ impl Machine {
         let own = self.settings.open_for.span(self.trips, draw);
         self.open_for(window, now, said.filter(|said| *said > 0).unwrap_or(own));
         self.trips = self.trips.saturating_add(1);
-        self.openings += 1;
+        self.openings = self.openings.saturating_add(1);
         let until = Some(Instant::from_nanos(self.until));
         EventKind::Opened { generation: self.generation, until }
     }
@@ -416,7 +416,7 @@ impl Machine {
         self.become_(circuit, window, now);
         match circuit {
             Circuit::ForcedOpen => {
-                self.openings += 1;
+                self.openings = self.openings.saturating_add(1);
                 EventKind::Opened { generation: self.generation, until: None }
             }
             _ => EventKind::Closed { generation: self.generation },
