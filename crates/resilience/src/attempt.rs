@@ -72,8 +72,8 @@ impl Attempt {
 
     /// How much time it had when it began, or `None` without a limit.
     ///
-    /// It is for the work: what a deadline leaves is reckoned when that begins. A policy, which sees the attempt
-    /// before that, asks for the [`deadline`](Attempt::deadline).
+    /// It is for the work: what a deadline leaves is reckoned when that begins. A policy, which sees the
+    /// attempt before that, asks for the [`deadline`](Attempt::deadline).
     pub fn remaining(&self) -> Option<Duration> {
         (self.within != u64::MAX).then(|| Duration::from_nanos(self.within))
     }

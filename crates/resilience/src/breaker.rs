@@ -49,7 +49,7 @@ use crate::{
     ByDefault, Class, Event, EventKind, Interest, Invalid, Observer, Place, Reason, Rejection, Scene,
 };
 use machine::{End, Machine, Refused, Ticket, Word};
-use permit::Held;
+use permit::{Back, Held};
 use settings::Settings;
 use shared::{Gate, Ledger, SharedWindow};
 use waiters::Waiters;
@@ -579,17 +579,6 @@ impl Breaker {
         }
         if let Some(scene) = scene {
             scene.tell(event);
-        }
-    }
-}
-
-/// Dropped, the ticket goes back.
-struct Back<'b>(&'b Breaker, Option<Ticket>);
-
-impl Drop for Back<'_> {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.1.take() {
-            self.0.record(ticket, End::Ignored, None, None, None);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What nobody should do to a call, and somebody will: drops at odd moments, leaks, calls back into what calls.
+//! What nobody should do to a call, and somebody will: drops at odd moments, leaks, calls back into what
+//! calls.
 
 mod held;
 

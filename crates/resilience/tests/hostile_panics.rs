@@ -192,7 +192,7 @@ async fn a_waker_that_panics_keeps_nobody_waiting(_: Runtime) {
         let bulkhead = Bulkhead::new(1).queue(4);
         let permit = bulkhead.try_enter().unwrap();
         let cache = Cache::<u8, u8, ()>::new(4, CacheTerms::ttl(ms(1))).unwrap();
-        let mut leader = Box::pin(cache.get(&1, || pending()));
+        let mut leader = Box::pin(cache.get(&1, pending));
         assert!(poll_with(leader.as_mut(), Waker::noop()).is_pending());
 
         let bad: Waker = Arc::new(Panics { in_drop }).into();

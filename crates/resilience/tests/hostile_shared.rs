@@ -165,7 +165,7 @@ async fn forced_restored_and_configured_while_calls_run(_: Runtime) {
         Breaker::reset,
         |breaker| breaker.restore(&breaker.snapshot()),
         |breaker| breaker.reconfigure(Breaker::consecutive(3).probes(1)).unwrap(),
-        |breaker| drop(breaker.reconfigure(Breaker::consecutive(0)).unwrap_err()),
+        |breaker| assert!(breaker.reconfigure(Breaker::consecutive(0)).is_err()),
     ];
     for change in changes {
         for half_open in [false, true] {
@@ -368,8 +368,8 @@ async fn limiters_that_are_closed_in_the_middle(_: Runtime) {
     assert_eq!(bulkhead.stats().taken, 0);
 }
 
-/// Leaders that are dropped, panic and fail, with followers that are dropped too: every one who is left has an
-/// answer or an error of their own, and no two call at the same time.
+/// Leaders that are dropped, panic and fail, with followers that are dropped too: every one who is left has
+/// an answer or an error of their own, and no two call at the same time.
 #[apply(sim_test)]
 async fn leaders_of_all_kinds(runtime: Runtime) {
     let clock = runtime.clock();
@@ -475,7 +475,7 @@ async fn everything_goes_wrong_at_once(runtime: Runtime) {
 }
 
 /// A policy that breaks every rule: it polls inside after it was ready, never cancels, holds on, and begins
-/// lanes that it forgets. Only it is harmed: what others hold comes back with the call.
+/// lanes that it forgets. Whatever stands further out loses nothing by it.
 #[apply(runtime_test)]
 async fn a_policy_that_breaks_the_rules(_: Runtime) {
     struct Rude;

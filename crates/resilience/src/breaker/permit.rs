@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::machine::Ticket;
+use super::machine::{End, Ticket};
 use super::{Breaker, Recorded};
 use crate::Class;
 
@@ -96,6 +96,17 @@ impl OwnedPermit {
     /// The breaker that let it through.
     pub fn breaker(&self) -> &Arc<Breaker> {
         &self.breaker
+    }
+}
+
+/// Dropped, the ticket goes back.
+pub(super) struct Back<'b>(pub(super) &'b Breaker, pub(super) Option<Ticket>);
+
+impl Drop for Back<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.1.take() {
+            self.0.record(ticket, End::Ignored, None, None, None);
+        }
     }
 }
 
