@@ -289,6 +289,8 @@ impl<T, E> Policy<T, E> for Chaos<T, E> {
             state.0 = Stage::New;
             return Poll::Ready(result);
         }
+        // It is there in place of the far end: to a budget further out, this attempt was made.
+        turn.tally.reached = true;
         let result = ready!(self.poll_faulty(state, turn, at, inner));
         state.0 = Stage::New;
         Poll::Ready(result)

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use weirs_resilience::{Attempt, Chaos, ChaosSwitch, Error, Faults, Latency, Stack};
+use weirs_resilience::{
+    Attempt, Budget, Chaos, ChaosSwitch, Error, Faults, Hedge, Latency, Retry, Stack,
+};
 use weirs_runtime::{Clock, Runtime, block_on};
 use weirs_testing::{InFlight, apply, cancel_at_every_poll, runtime_test, sim_test, yields};
 
@@ -238,4 +240,27 @@ fn calls_through_chaos_are_send() {
     let stack = Stack::builder().chaos(Script::always(Faults::new().hang(0.5))).build().unwrap();
     let work = async move { stack.call(async |_| Ok(1)).await };
     assert_eq!(smol::block_on(smol::spawn(work)), Ok(1));
+}
+
+/// To a budget, a fault on purpose is an attempt as good as any: the far end would have seen it.
+#[apply(runtime_test)]
+async fn faults_on_purpose_cost_the_budget(runtime: Runtime) {
+    let clock = runtime.clock();
+    let budget = Budget::share(0.2).floor(0).time_to_live(ms(3_600_000)).clock(clock).build().unwrap();
+    let chaos = || Chaos::always(Faults::new().error(1.0, || "down")).enabled(true);
+    let policy = Retry::immediate().retries(3).budget(&budget);
+    let stack = Stack::builder().clock(clock).retry(policy).chaos(chaos()).build().unwrap();
+    for _ in 0..100 {
+        stack.call(async |_| Ok(())).await.unwrap_err();
+    }
+    assert_eq!((stack.stats().retries, stack.stats().faults), (20, 120));
+    // A hedge that is still held back by a delay has begun too.
+    let late = Faults::new().latency(1.0, Latency::Fixed(ms(1)));
+    let policy = Hedge::after(Duration::ZERO).budget(&budget);
+    let chaos = Chaos::always(late).enabled(true);
+    let stack = Stack::builder().clock(clock).hedge(policy).chaos(chaos).build().unwrap();
+    for _ in 0..100 {
+        stack.call(async |_| Ok::<_, &str>(())).await.unwrap();
+    }
+    assert_eq!(stack.stats().hedges, 20);
 }
