@@ -245,6 +245,57 @@ fn nobody_waits_for_a_reader_that_is_gone() {
     assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_rendezvous_leak"))), expected);
 }
 
+#[test]
+fn an_hour_of_trouble_is_a_timeline() {
+    let expected = "\
+minutes  answered  instead  failed  refused  attempts/call  circuit
+ 0 -  5      4575        0       0        0           1.00  ..........
+ 5 - 10      4579        0       0        0           1.00  ..........
+10 - 15         8     4756       0     4800           0.04  OOOOOOOOOO
+15 - 20      4510       79       0       81           0.98  ..........
+20 - 25      4593        0       0        0           1.00  ..........
+25 - 30      3623      298     207        0           1.21  ..........
+30 - 35      3665      289     206        0           1.20  ..........
+35 - 40      4576        0       0        0           1.00  ..........
+40 - 45      4605        0       0        0           1.00  ..........
+45 - 50      1734     2891       0     2539           0.53  .OO..OO..O
+50 - 55      1943     2685       0     2384           0.56  O..OO..OO.
+55 - 60      4588        0       0        0           1.00  ..........
+";
+    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_outage"))), expected);
+    let mut other = Command::new(env!("CARGO_BIN_EXE_outage"));
+    other.arg("8");
+    assert_ne!(output(other), expected);
+}
+
+#[test]
+fn an_older_answer_while_the_circuit_is_open() {
+    let expected = "\
+call 1: Err(Inner(\"unreachable\"))
+call 2: Err(Inner(\"unreachable\"))
+call 3: Err(Inner(\"unreachable\"))
+call 4: Err(Inner(\"unreachable\"))
+call 5: Err(Inner(\"unreachable\"))
+call 6: Ok(\"yesterday's rate\")
+call 7: Ok(\"yesterday's rate\")
+call 8: Ok(\"yesterday's rate\")
+the service was asked 5 times, the circuit is Open
+ten at once: 3 fresh, 7 older
+the service was asked 3 times, the circuit is Closed
+";
+    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_breaker_fallback"))), expected);
+}
+
+#[test]
+fn workers_lose_nothing_in_an_outage() {
+    let expected = "\
+submitted: 135, refused because the queue was full: 45
+processed: 135, lost: 0
+asked while it was down: 9, the circuit opened 2 times and is Closed
+";
+    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_resilient_worker"))), expected);
+}
+
 /// The real process, with a real signal in the middle of a request.
 #[cfg(unix)]
 #[test]

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use weirs_resilience::{
-    Attempt, Budget, Chaos, ChaosSwitch, Error, Faults, Hedge, Latency, Retry, Stack,
-};
+use weirs_resilience::{Attempt, Budget, Chaos, ChaosSwitch, Error, Faults, Hedge, Latency, Retry, Stack};
 use weirs_runtime::{Clock, Runtime, block_on};
 use weirs_testing::{InFlight, apply, cancel_at_every_poll, runtime_test, sim_test, yields};
 

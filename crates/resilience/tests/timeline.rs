@@ -130,7 +130,8 @@ async fn hour(runtime: Runtime) -> Book {
         .build()
         .unwrap();
     let budget = Budget::share(SHARE).floor(0).clock(&clock).build().unwrap();
-    let rate = RateLimiter::builder(Quota::new(Rate::per_second(50), 50).unwrap()).clock(clock.clone()).build();
+    let rate =
+        RateLimiter::builder(Quota::new(Rate::per_second(50), 50).unwrap()).clock(clock.clone()).build();
     let written = book.clone();
     let watch = from_hooks(
         move |at: &Attempt| {
