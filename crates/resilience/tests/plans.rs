@@ -2,10 +2,19 @@
 
 mod policies;
 
+use std::future::{Future, pending};
+use std::pin::pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use policies::Plain;
-use weirs_resilience::{Failure, LintKind, Part, Plan, Role, Stack, StackBuilder, Timeout};
+use weirs_limiters::{Quota, Rate, RateLimiter, Semaphore};
+use weirs_resilience::{
+    Abandoned, Breaker, BreakerBuilder, Circuit, Failure, LintKind, Part, Plan, Role, Stack, StackBuilder,
+    Timeout,
+};
+use weirs_runtime::block_on;
+use weirs_testing::ManualClock;
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -69,6 +78,51 @@ fn a_token_that_is_spent_before_a_breaker_refuses_is_told() {
     );
 }
 
+/// The limiters of this project give back what was not used: before a breaker they lose nothing.
+#[test]
+fn a_limit_that_gives_back_may_stand_before_a_breaker() {
+    let rate = RateLimiter::new(Quota::new(Rate::per_second(1), 5).unwrap());
+    let places = Semaphore::new(5);
+    let breaker = Breaker::consecutive(1).open_for(ms(3_600_000)).build().unwrap();
+    let stack = Stack::builder().rate_limit(&rate).limit(&places).breaker(&breaker).timeout(ms(1));
+    let stack = stack.build_strict().unwrap();
+    breaker.try_acquire().unwrap().failure();
+    for _ in 0..10 {
+        let refused = block_on(stack.call(async |_| Ok::<_, ()>(()))).unwrap_err();
+        assert!(refused.is_circuit_open());
+    }
+    assert_eq!((rate.available(), places.available()), (5, 5));
+}
+
+/// A call that hangs is dropped by the limit outside: whether the breaker counts it hangs on its age then.
+#[test]
+fn a_breaker_that_never_sees_what_hangs_is_told() {
+    let breaker = |slow_after| Breaker::consecutive(2).slow_after(slow_after);
+    let found = |breaker: BreakerBuilder, limit| {
+        let (time, told) = (ManualClock::new(), vec![(LintKind::TimeoutOnlyOutsideBreaker, vec![0, 1])]);
+        let breaker = breaker.clock(time.clock()).build().unwrap();
+        let stack = Stack::builder().clock(time.clock()).timeout(limit).breaker(&breaker).build().unwrap();
+        let is_told = lints(|stack| stack.timeout(limit).breaker(&breaker)) == told;
+        for _ in 0..2 {
+            let mut call = pin!(stack.call(async |_| pending::<Result<(), ()>>().await));
+            let mut poll = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(poll().is_pending());
+            time.advance(limit);
+            assert!(poll().is_ready());
+        }
+        // What the lint says is what happens.
+        assert_eq!(is_told, breaker.state() == Circuit::Closed);
+        is_told
+    };
+    assert!(found(breaker(ms(101)), ms(100)));
+    assert!(!found(breaker(ms(100)), ms(100)));
+    assert!(found(breaker(ms(1)).abandoned(Abandoned::Ignored), ms(100)));
+    assert!(!found(breaker(ms(101)).abandoned(Abandoned::Failure), ms(100)));
+    let breaker = breaker(ms(1)).build().unwrap();
+    assert_eq!(lints(|stack| stack.deadline().breaker(&breaker)).len(), 1);
+    assert_eq!(lints(|stack| stack.timeout(ms(9)).breaker(&breaker).timeout(ms(1))), []);
+}
+
 #[test]
 fn each_odd_order_is_told() {
     let pair = |outer, inner| lints(|stack| stack.policy(Plain(outer)).policy(Plain(inner)).timeout(ms(1)));
@@ -97,7 +151,8 @@ fn a_lint_names_its_remedy_and_can_be_an_error() {
     assert_eq!(
         lint.to_string(),
         "[0, 1] the time is limited outside of the breaker only: a call that hangs is dropped there, and the \
-         breaker does not see a failure; add a `timeout` inside of the breaker"
+         breaker does not see a failure; add a `timeout` inside of the breaker, or make its `slow_after` no \
+         longer than that limit"
     );
     let invalid = stack().build_strict().unwrap_err();
     assert_eq!(invalid.field(), "stack.order");

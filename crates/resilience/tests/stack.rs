@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 use futures_lite::future::yield_now;
+use weirs_limiters::{Quota, Rate, RateLimiter};
 use weirs_resilience::{
-    Attempt, Bulkhead, Chain, Degradation, Dynamic, Error, Lint, Plan, Policy, Reason, Report, Root,
-    SingleShot, Stack, StackBuilder, Stats, Timeout, timeout,
+    Attempt, Breaker, Budget, Bulkhead, Chain, Chaos, Degradation, Dynamic, Error, Faults, Hedge, Lint, Plan,
+    Policy, Reason, Report, Retry, Root, SingleShot, Stack, StackBuilder, Stats, Timeout, timeout,
 };
 use weirs_runtime::{Clock, Runtime};
 use weirs_testing::{apply, cancel_at_every_poll, runtime_test, sim_test};
@@ -192,6 +193,44 @@ fn calls_in_generic_code_are_send() {
     assert_eq!(spawn(Stack::builder().deadline().timeout(ms(60_000)).build().unwrap()), 8 + 10 + 4);
     let dynamic = Stack::dynamic().deadline().timeout(ms(60_000)).build_single_shot().unwrap();
     assert_eq!(spawn(dynamic), 8 + 10 + 4);
+}
+
+/// Through all policies, in both forms: the closure borrows from the task that it is in, and the task may go
+/// to another thread in the middle of the call.
+#[test]
+fn calls_that_borrow_through_all_policies_are_spawned() {
+    async fn fetch(name: &str, at: Attempt) -> Result<usize, String> {
+        yield_now().await;
+        Ok(name.len() + at.number() as usize)
+    }
+    let breaker = Breaker::consecutive(5).build().unwrap();
+    let budget = Budget::default();
+    let quota = Quota::new(Rate::per_second(1_000), 1_000).unwrap();
+    let whole = |add: StackBuilder<Root>| {
+        add.fallback(|error: &Error<String>| error.is_circuit_open().then_some(0))
+            .timeout(ms(60_000))
+            .retry(Retry::exponential(ms(50)).retries(2).budget(&budget))
+            .hedge(Hedge::after(ms(50_000)).budget(&budget))
+            .rate_limit(RateLimiter::new(quota))
+            .breaker(&breaker)
+            .bulkhead(Arc::new(Bulkhead::new(100)))
+            .timeout(ms(30_000))
+            .chaos(Chaos::always(Faults::new()))
+    };
+    let known = Arc::new(whole(Stack::builder()).build_strict().unwrap());
+    let dynamic = Arc::new(Stack::dynamic().layer(whole).build_strict().unwrap());
+    let pool = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+
+    let (stack, name) = (Arc::clone(&known), String::from("anna"));
+    let first = pool.spawn(async move { stack.call(async |at| fetch(&name, at).await).await });
+    let (stack, name) = (Arc::clone(&dynamic), String::from("boris"));
+    let second = pool.spawn(async move { stack.call(async |at| fetch(&name, at).await).await });
+    let (stack, name) = (known, String::from("carl"));
+    let third = smol::spawn(async move { stack.call(|at| fetch(&name, at)).await });
+    let (stack, name) = (dynamic, String::from("dora"));
+    let fourth = smol::spawn(async move { stack.call_reported(|at| fetch(&name, at)).await.result });
+    let all = async { (first.await.unwrap(), second.await.unwrap(), third.await, fourth.await) };
+    assert_eq!(pool.block_on(all), (Ok(5), Ok(6), Ok(5), Ok(5)));
 }
 
 /// What is `Send` and `Sync` stays so.

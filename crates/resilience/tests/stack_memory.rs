@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use policies::{Beside, Repeat};
-use weirs_resilience::{Attempt, Policy, Stack};
+use weirs_resilience::{Attempt, Breaker, Budget, Policy, Retry, Stack};
 use weirs_testing::{Allocations, CountingAllocator, ManualClock};
 
 #[global_allocator]
@@ -31,7 +31,7 @@ fn call<P: Policy<u64, (), State = S>, S>(stack: &Stack<P>, waits: bool) {
     assert_eq!(call.as_mut().poll(&mut cx), Poll::Ready(Ok(1)));
 }
 
-/// Both forms, ready at once and after a wait; and a call of four policies is of a modest size.
+/// Both forms and the four policies that most stacks have, ready at once and after a wait; and a call of four policies is of a modest size.
 #[test]
 fn calls_allocate_nothing() {
     let time = ManualClock::new();
@@ -41,10 +41,20 @@ fn calls_allocate_nothing() {
     let dynamic =
         Stack::dynamic().clock(time.clock()).timeout(LONG).policy(Repeat(3, LONG)).policy(Beside(LONG));
     let dynamic = dynamic.timeout(LONG).build().unwrap();
+    let (breaker, budget) = (Breaker::consecutive(5).clock(time.clock()).build().unwrap(), Budget::default());
+    let real = Stack::builder()
+        .clock(time.clock())
+        .timeout(LONG)
+        .retry(Retry::exponential(LONG / 100).retries(3).budget(&budget))
+        .breaker(&breaker)
+        .timeout(LONG / 2)
+        .build()
+        .unwrap();
     let both = |waits| {
         for _ in 0..100 {
             call(&known, waits);
             call(&dynamic, waits);
+            call(&real, waits);
         }
     };
     both(true);

@@ -97,7 +97,10 @@ impl<C> Part for Guard<C> {
             "" => "breaker".to_owned(),
             name => format!("breaker {name}"),
         };
-        plan.part(Role::Breaker, name).says("refuses while the other side fails");
+        let part = plan.part(Role::Breaker, name).says("refuses while the other side fails");
+        if let Some(age) = self.breaker.counts_dropped_after() {
+            part.counts_dropped_after(age);
+        }
     }
 }
 

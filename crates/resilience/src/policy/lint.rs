@@ -65,7 +65,8 @@ impl fmt::Display for Lint {
 pub enum LintKind {
     /// Nothing limits the time.
     NoTimeLimit,
-    /// A time limit is outside of a breaker, and none is inside.
+    /// A time limit is outside of a breaker, and none is inside; and the breaker takes what is dropped then for
+    /// too young to count.
     TimeoutOnlyOutsideBreaker,
     /// A time limit is outside of a retry, and none is inside.
     TimeoutOnlyOutsideRetry,
@@ -127,7 +128,9 @@ impl LintKind {
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::NoTimeLimit => "add a `timeout`, or a `deadline`",
-            Self::TimeoutOnlyOutsideBreaker => "add a `timeout` inside of the breaker",
+            Self::TimeoutOnlyOutsideBreaker => {
+                "add a `timeout` inside of the breaker, or make its `slow_after` no longer than that limit"
+            }
             Self::TimeoutOnlyOutsideRetry => "add a `timeout` inside of the retry",
             Self::TimeoutNeverStrikes => "make it shorter, or leave it out",
             Self::FallbackHidesErrors => "put the fallback outside",
@@ -174,7 +177,12 @@ pub(super) fn lints(parts: &[PartPlan]) -> Vec<Lint> {
                 Role::Breaker => LintKind::TimeoutOnlyOutsideBreaker,
                 _ => LintKind::TimeoutOnlyOutsideRetry,
             };
-            find(kind, &[timeout, place]);
+            // What hangs is old enough by then to be counted, whichever of the limits drops it.
+            let limits = || outside.clone().filter(|outer| is(*outer, &[Role::Timeout]));
+            let counts = |age| limits().all(|outer| parts[outer].limit().is_some_and(|limit| age <= limit));
+            if !part.dropped_count_after().is_some_and(counts) {
+                find(kind, &[timeout, place]);
+            }
         }
         if let Some(limit) = part.limit() {
             let shorter = |outer: &usize| parts[*outer].limit().is_some_and(|outer| outer <= limit);

@@ -103,6 +103,7 @@ pub struct PartPlan {
     budgeted: bool,
     gives_back: bool,
     limit: Option<Duration>,
+    counts_dropped: Option<Duration>,
     failures: Vec<(Failure, Cow<'static, str>)>,
 }
 
@@ -117,6 +118,7 @@ impl PartPlan {
             budgeted: false,
             gives_back: false,
             limit: None,
+            counts_dropped: None,
             failures: Vec::new(),
         }
     }
@@ -160,6 +162,12 @@ impl PartPlan {
         self
     }
 
+    /// A call that is dropped from further out is a failure to it, once it is so old.
+    pub fn counts_dropped_after(&mut self, age: Duration) -> &mut Self {
+        self.counts_dropped = Some(age);
+        self
+    }
+
     /// What it does at that failure, in a few words, for [`Stack::describe`](crate::Stack::describe). What is
     /// not said is told by the role.
     pub fn on(&mut self, failure: Failure, words: impl Into<Cow<'static, str>>) -> &mut Self {
@@ -186,6 +194,12 @@ impl PartPlan {
     /// How long what is inside takes at most, if it sees to that.
     pub fn limit(&self) -> Option<Duration> {
         self.limit
+    }
+
+    /// How old a call has to be that is dropped from further out, to be a failure to it; `None` if such calls
+    /// are never one.
+    pub fn dropped_count_after(&self) -> Option<Duration> {
+        self.counts_dropped
     }
 
     /// What was said [about](Self::on) that failure.
