@@ -520,15 +520,6 @@ impl Breaker {
         }
     }
 
-    /// How old a call has to be for its drop to be a failure, if there is such an age.
-    fn counts_dropped_after(&self) -> Option<Duration> {
-        let (shape, slow_after) = (self.gate.shape(), self.slow_after.load(Ordering::Relaxed));
-        match shape.drop_fails() {
-            true => Some(Duration::ZERO),
-            false => shape.is_by_age().then(|| Duration::from_nanos(slow_after)),
-        }
-    }
-
     fn change<R>(&self, change: impl FnOnce(u64, &mut Machine, &mut SharedWindow<'_>) -> R) -> R {
         let now = self.now();
         self.change_at(now, |machine, window| change(now, machine, window))

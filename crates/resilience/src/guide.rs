@@ -1,4 +1,4 @@
-//! How to do it here what you did elsewhere.
+//! Which policy to take, and how to do here what you did elsewhere.
 
 /// The same things under their old names: other crates, other languages.
 #[doc = include_str!("guide/coming_from_retry.md")]
@@ -9,3 +9,6 @@
 ///
 #[doc = include_str!("guide/coming_from_cache_chaos.md")]
 pub mod coming_from {}
+
+#[doc = include_str!("guide/which.md")]
+pub mod which {}

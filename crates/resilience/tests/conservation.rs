@@ -387,8 +387,8 @@ async fn work_that_never_wakes_ends_in_time(runtime: Runtime) {
     }
 }
 
-/// An hour ahead in the middle of a call: it is late. An hour back: it goes on, and ends at the latest when the
-/// clock has come again to where it was to end.
+/// An hour ahead in the middle of a call: it is late. An hour back: it goes on, and ends at the latest when
+/// the clock has come again to where it was to end.
 #[test]
 fn a_clock_that_jumps_keeps_nothing() {
     for (seed, back) in (0..40).flat_map(|seed| [(seed, false), (seed, true)]) {
@@ -476,7 +476,7 @@ impl Bomb {
         let bomb = || self.clone();
         let (fallback, retry, when, hedge, delay) = (bomb(), bomb(), bomb(), bomb(), bomb());
         let (breaker, before, after, chosen, make) = (bomb(), bomb(), bomb(), bomb(), bomb());
-        let judge = move |bomb: Bomb, number| {
+        let judge = move |bomb: Self, number| {
             move |result: &Result<u64, Error<u64>>| {
                 bomb.tick(number);
                 if result.is_ok() { Class::Success } else { Class::Failure }

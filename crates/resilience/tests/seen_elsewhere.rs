@@ -138,8 +138,8 @@ async fn no_storm_through_a_stack(runtime: Runtime) {
     assert_eq!(stats.retries + stats.hedges, 200);
 }
 
-/// All that one asks for at night: what the circuit is, for how long, how often it opened; refusals by reason,
-/// attempts, hedges, other answers.
+/// All that one asks for at night: what the circuit is, for how long, how often it opened; refusals by
+/// reason, attempts, hedges, other answers.
 #[apply(sim_test)]
 async fn the_statistics_of_a_whole_stack(runtime: Runtime) {
     let clock = runtime.clock();

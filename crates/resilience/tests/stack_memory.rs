@@ -31,7 +31,8 @@ fn call<P: Policy<u64, (), State = S>, S>(stack: &Stack<P>, waits: bool) {
     assert_eq!(call.as_mut().poll(&mut cx), Poll::Ready(Ok(1)));
 }
 
-/// Both forms and the four policies that most stacks have, ready at once and after a wait; and a call of four policies is of a modest size.
+/// Both forms and the four policies that most stacks have, ready at once and after a wait; and a call of
+/// four policies is of a modest size.
 #[test]
 fn calls_allocate_nothing() {
     let time = ManualClock::new();

@@ -1,8 +1,8 @@
 //! What do my callers see while the other side is down, slow, or down again and again?
 //!
-//! An hour of simulated time, which takes a blink: sixteen callers, a whole stack of policies, and faults by a
-//! script in place of the other side. A line tells of five minutes; the circuit is looked at every half minute
-//! (`.` closed, `O` open). The same seed tells the same story: `outage 8` tells another.
+//! An hour of simulated time, which takes a blink: sixteen callers, a whole stack of policies, and faults by
+//! a script in place of the other side. A line tells of five minutes; the circuit is looked at every half
+//! minute (`.` closed, `O` open). The same seed tells the same story: `outage 8` tells another.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::fmt::Write;

@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::call::RunState;
+use super::sync::Ordering;
 use super::{Breaker, BreakerCall};
 use crate::{
     Attempt, ByDefault, Chain, Classify, Error, Inner, Part, Plan, Policy, Role, Scene, SingleShot,
@@ -86,6 +87,17 @@ impl<P: Part> StackBuilder<P> {
     /// ```
     pub fn breaker<C>(self, breaker: impl Into<Guard<C>>) -> StackBuilder<Chain<P, Guard<C>>> {
         self.policy(breaker.into())
+    }
+}
+
+impl Breaker {
+    /// How old a call has to be for its drop to be a failure, if there is such an age.
+    fn counts_dropped_after(&self) -> Option<Duration> {
+        let (shape, slow_after) = (self.gate.shape(), self.slow_after.load(Ordering::Relaxed));
+        match shape.drop_fails() {
+            true => Some(Duration::ZERO),
+            false => shape.is_by_age().then(|| Duration::from_nanos(slow_after)),
+        }
     }
 }
 

@@ -65,8 +65,8 @@ impl fmt::Display for Lint {
 pub enum LintKind {
     /// Nothing limits the time.
     NoTimeLimit,
-    /// A time limit is outside of a breaker, and none is inside; and the breaker takes what is dropped then for
-    /// too young to count.
+    /// A time limit is outside of a breaker, and none is inside; and the breaker takes what is dropped then
+    /// for too young to count.
     TimeoutOnlyOutsideBreaker,
     /// A time limit is outside of a retry, and none is inside.
     TimeoutOnlyOutsideRetry,
