@@ -1,9 +1,9 @@
 //! How do workers get over an outage of the service behind them, without losing what is queued?
 //!
 //! Three workers, a bounded queue, and for each event a rate limit, a circuit breaker and five seconds for
-//! the call. When the service is down, the usual worker hands its event to an error handler and takes the next:
-//! with an open circuit that empties the queue in a moment. Here a worker waits until the circuit lets it
-//! through; the queue fills up, and who submits hears of it. In simulated time.
+//! the call. When the service is down, the usual worker hands its event to an error handler and takes the
+//! next: with an open circuit that empties the queue in a moment. Here a worker waits until the circuit lets
+//! it through; the queue fills up, and who submits hears of it. In simulated time.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::cell::Cell;
