@@ -1,5 +1,6 @@
 //! The rows, a file for each subject.
 
+mod breaker;
 mod channel;
 mod concurrent;
 mod hosts;
@@ -13,11 +14,13 @@ mod select;
 mod semaphore;
 mod simulator;
 mod spawn;
+mod stack;
 mod task_scope;
 mod tee;
 mod timer;
 mod timers_live;
 mod token;
+mod work;
 
 use crate::measure::Experiment;
 
@@ -42,6 +45,8 @@ pub fn experiments() -> Vec<Experiment> {
         rate::experiments(),
         semaphore::experiments(),
         keyed::experiments(),
+        breaker::experiments(),
+        stack::experiments(),
     ]
     .into_iter()
     .flatten()
