@@ -51,7 +51,7 @@ use crate::{
 use machine::{End, Machine, Refused, Ticket, Word};
 use permit::{Back, Held};
 use settings::Settings;
-use shared::{Gate, Ledger, SharedWindow};
+use shared::{Gate, Ledger, Shape, SharedWindow};
 use waiters::Waiters;
 use window::{Mark, Window};
 
@@ -103,6 +103,9 @@ pub struct Breaker {
     observer: Option<Arc<dyn Observer>>,
     interest: Interest,
 }
+
+/// In nanoseconds: so near to the time of the next try the exact clock is asked.
+const NEARLY: u64 = 20_000_000;
 
 /// Under the lock. No user code runs while it is held.
 struct Core {
@@ -333,6 +336,18 @@ impl Breaker {
         self.clock.now().as_nanos()
     }
 
+    /// Where a few milliseconds do not matter, the clock that costs a quarter.
+    #[inline]
+    fn now_or_about(&self, about: bool) -> u64 {
+        if about { self.clock.coarse_now().as_nanos() } else { self.now() }
+    }
+
+    /// For how long calls take.
+    #[inline]
+    fn now_of_calls(&self, shape: Shape) -> u64 {
+        self.now_or_about(shape.has_coarse_calls())
+    }
+
     /// For whoever has no poll at which he could find out that the call takes long.
     #[inline]
     fn admit_free(&self) -> Result<Held, Rejection> {
@@ -342,7 +357,7 @@ impl Breaker {
         })?;
         let shape = self.gate.shape();
         if held.is_unknown() && (shape.is_timed() || shape.is_by_age()) {
-            held.began = self.now();
+            held.began = self.now_of_calls(shape);
         }
         Ok(held)
     }
@@ -354,7 +369,8 @@ impl Breaker {
         if !word.passes() {
             return self.admit_slowly(word, prober, scene);
         }
-        let began = if self.gate.shape().is_timed() { self.now() } else { Held::UNKNOWN };
+        let shape = self.gate.shape();
+        let began = if shape.is_timed() { self.now_of_calls(shape) } else { Held::UNKNOWN };
         Ok(Held { ticket: Ticket { key: word.key(), slot: 0 }, began })
     }
 
@@ -364,14 +380,21 @@ impl Breaker {
         if circuit == Circuit::ForcedOpen {
             return Err(self.refuse(Refused { reason: Reason::CircuitForced, after: None }, scene));
         }
-        let now = self.now();
-        let wait = self.until.load(Ordering::Acquire).saturating_sub(now);
+        // Long before the time has come, it is enough to know it about. A coarse clock is behind, so the wait
+        // that is told is rather too long than too short.
+        let mut now = self.now_or_about(true);
+        let mut wait = self.until.load(Ordering::Acquire).saturating_sub(now);
+        if wait <= NEARLY || now < self.latest.load(Ordering::Relaxed) {
+            now = self.now();
+            wait = self.until.load(Ordering::Acquire).saturating_sub(now);
+        }
         // Before the latest time that it has seen, the clock was set back.
         if wait > 0 && now >= self.latest.load(Ordering::Relaxed) && !prober {
             let half = circuit == Circuit::HalfOpen;
             let reason = if half { Reason::CircuitHalfOpen } else { Reason::CircuitOpen };
             return Err(self.refuse(Refused { reason, after: Some(wait) }, scene));
         }
+        let now = if prober { self.now() } else { now };
         let (admitted, event) = self.change_at(now, |machine, window| machine.acquire(window, now, prober));
         if let Some(event) = event {
             if matches!(event, EventKind::ProbeLost { .. }) {
@@ -422,9 +445,11 @@ impl Breaker {
     #[inline(never)]
     fn finish_counted(&self, held: Held, class: Class, scene: Option<Scene<'_>>) -> Recorded {
         let shape = self.gate.shape();
-        let now = (shape.is_timed() && !held.is_unknown()).then(|| self.now());
+        let now = (shape.is_timed() && !held.is_unknown()).then(|| self.now_of_calls(shape));
         let slow = now.is_some_and(|now| self.is_slow(now.saturating_sub(held.began)));
-        self.finish_with(held.ticket, class, slow, now, scene)
+        // What changes the circuit asks for the exact time.
+        let exact = now.filter(|_| !shape.has_coarse_calls());
+        self.finish_with(held.ticket, class, slow, exact, scene)
     }
 
     /// A call ended so, and took so long.
@@ -451,7 +476,9 @@ impl Breaker {
         if is_good && !slow && ticket.key.counts() {
             let shape = self.gate.shape();
             let counted = if shape.counts() {
-                self.gate.count(shape, &self.word, ticket.key.0, || now.unwrap_or_else(|| self.now()))
+                self.gate.count(shape, &self.word, ticket.key.0, || {
+                    now.unwrap_or_else(|| self.now_or_about(shape.has_coarse_buckets()))
+                })
             } else {
                 self.word.load(Ordering::Acquire) == ticket.key.0
             };

@@ -52,21 +52,23 @@ impl Timeout {
 }
 
 impl Timeout {
-    /// What is inside waits: for so long, and no longer.
+    /// What is inside waits: for so long, and no longer. Whether the limit struck.
     #[cold]
-    fn wait<T, E, I: Inner<T, E> + ?Sized>(
+    fn strikes<T, E, I: Inner<T, E> + ?Sized>(
         &self,
         timer: &mut Option<Sleep>,
         turn: &mut Turn<'_, '_>,
         lane: Lane,
         inner: &mut I,
-    ) -> Poll<Result<T, Error<E>>> {
+    ) -> bool {
         let runs = timer.get_or_insert_with(|| turn.clock().sleep(self.after));
-        ready!(Pin::new(runs).poll(turn.context()));
+        if Pin::new(runs).poll(turn.context()).is_pending() {
+            return false;
+        }
         *timer = None;
         inner.cancel(turn.scene(), lane);
         turn.tell(EventKind::TimedOut { after: self.after });
-        Poll::Ready(Err(Error::Timeout(TimedOut::new(self.after, turn.scene().place()))))
+        true
     }
 }
 
@@ -108,10 +110,13 @@ impl<T, E> Policy<T, E> for Timeout {
             Some(timer) => at.by(timer.deadline()),
             None => at.within_nanos(self.nanos),
         };
-        // One place for the result, on all ways: it is not copied.
+        // Nothing cold touches the result: it may stay in registers.
         let mut polled = inner.poll(turn, at);
         if polled.is_pending() {
-            polled = self.wait(timer, turn, at.lane(), inner);
+            if self.strikes(timer, turn, at.lane(), inner) {
+                let timed_out = TimedOut::new(self.after, turn.scene().place());
+                polled = Poll::Ready(Err(Error::Timeout(timed_out)));
+            }
         } else if timer.is_some() {
             *timer = None;
         }

@@ -124,6 +124,30 @@ impl Clock {
         }
     }
 
+    /// About the current time, for a quarter of the price where the system has a coarse clock.
+    ///
+    /// It is never ahead of [`now`](Clock::now), and behind it by at most the system's tick: one to ten
+    /// milliseconds, or more on a machine that was itself paused. For statistics, for hints such as "try again
+    /// in so long", and for durations of which a few milliseconds do not matter. On systems without a coarse
+    /// clock, and with a clock that is not the real one, it is the same as `now`.
+    ///
+    /// # Examples
+    /// ```
+    /// use weirs_runtime::Clock;
+    ///
+    /// let clock = Clock::default();
+    /// let about = clock.coarse_now();
+    /// assert!(about <= clock.now());
+    /// ```
+    #[inline]
+    pub fn coarse_now(&self) -> Instant {
+        match &self.0 {
+            #[cfg(not(target_family = "wasm"))]
+            Kind::Real => real::coarse_now(),
+            Kind::Custom(custom) => custom.driver.now().of_clock(custom.id),
+        }
+    }
+
     /// The point of this clock's time at which a [`std::time::Instant`] lies; `None` unless this is real
     /// time.
     #[cfg(not(target_family = "wasm"))]

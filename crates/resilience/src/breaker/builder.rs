@@ -98,7 +98,8 @@ impl BreakerBuilder {
     }
 
     /// From when on a call is slow, and one that was dropped had its chance: a second without it. A limit of
-    /// time outside of the breaker should not be shorter.
+    /// time outside of the breaker should not be shorter. From 50 ms on, calls are timed by a
+    /// [coarse clock](Clock::coarse_now), a few milliseconds more or less.
     pub fn slow_after(mut self, time: Duration) -> Self {
         self.settings.slow_after = nanos(time);
         self

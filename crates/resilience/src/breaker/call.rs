@@ -121,8 +121,9 @@ impl RunState {
     /// It has to wait: from now on counts how long it takes, if nothing counted before.
     #[inline]
     pub(super) fn waits(&mut self, breaker: &Breaker) {
-        if self.began == Held::UNKNOWN && breaker.gate.shape().is_by_age() {
-            self.began = breaker.now();
+        let shape = breaker.gate.shape();
+        if self.began == Held::UNKNOWN && shape.is_by_age() {
+            self.began = breaker.now_of_calls(shape);
         }
     }
 }

@@ -65,6 +65,13 @@ impl Shape {
     const BY_AGE: u64 = 8;
     const DROP_FAILS: u64 = 16;
     const BY_CHANCE: u64 = 32;
+    const COARSE_CALLS: u64 = 64;
+    const COARSE_BUCKETS: u64 = 128;
+
+    /// A call that is slow after so long may be timed by a coarse clock.
+    const LONG_CALL: u64 = 50_000_000;
+    /// A bucket of that length may be told by a coarse clock.
+    const LONG_BUCKET: u64 = 20_000_000;
 
     fn new(settings: &Settings, span: Option<Span>, depth: u32) -> Self {
         let (kind, size) = match span {
@@ -78,8 +85,16 @@ impl Shape {
             Abandoned::Failure => Self::DROP_FAILS,
             Abandoned::Ignored => 0,
         };
+        let coarse_calls = if settings.slow_after >= Self::LONG_CALL { Self::COARSE_CALLS } else { 0 };
+        let coarse_buckets = match span {
+            Some(Span::Time { length, buckets }) if Span::bucket(length, buckets) >= Self::LONG_BUCKET => {
+                Self::COARSE_BUCKETS
+            }
+            _ => 0,
+        };
+        let coarse = coarse_calls | coarse_buckets;
         let chance = if settings.open_for.is_by_chance() { Self::BY_CHANCE } else { 0 };
-        Self(u64::from(size) << 32 | u64::from(depth) << 8 | chance | dropped | timed | kind)
+        Self(u64::from(size) << 32 | u64::from(depth) << 8 | coarse | chance | dropped | timed | kind)
     }
 
     /// Whether there is a window at all.
@@ -109,6 +124,18 @@ impl Shape {
     /// Whether a call that was dropped failed.
     pub(super) fn drop_fails(self) -> bool {
         self.0 & Self::DROP_FAILS != 0
+    }
+
+    /// Whether a coarse clock will do to tell how long calls take.
+    #[inline]
+    pub(super) fn has_coarse_calls(self) -> bool {
+        self.0 & Self::COARSE_CALLS != 0
+    }
+
+    /// Whether a coarse clock will do to tell the bucket.
+    #[inline]
+    pub(super) fn has_coarse_buckets(self) -> bool {
+        self.0 & Self::COARSE_BUCKETS != 0
     }
 
     /// Whether the time for which it is open is by chance.

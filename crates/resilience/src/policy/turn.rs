@@ -100,13 +100,14 @@ impl<'t, 'w> Turn<'t, 'w> {
 /// What is counted of one call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
+    /// Which budget was last told of this call, so that those who share one tell it once.
+    pub(crate) budget: usize,
+    /// In nanoseconds.
+    pub(crate) last_delay: u64,
     pub(crate) attempts: u32,
     pub(crate) hedges: u16,
     pub(crate) lanes: u16,
-    pub(crate) last_delay: Duration,
     pub(crate) gave_up: Option<GiveUp>,
-    /// Which budget was last told of this call, so that those who share one tell it once.
-    pub(crate) budget: usize,
     /// Whether the work itself was polled; see [`reaches`].
     pub(crate) reached: bool,
 }

@@ -8,6 +8,7 @@ use std::task::{Poll, ready};
 use weirs_runtime::{Instant, Sleep};
 
 use super::Pause;
+use crate::attempt::nanos;
 use crate::backoff::Progress;
 use crate::budget::Taken;
 use crate::{Error, Turn};
@@ -64,7 +65,7 @@ impl<T, E> RetryState<T, E> {
 
 impl<T, E> Trouble<T, E> {
     pub(super) fn begin_pause(&mut self, turn: &mut Turn<'_, '_>, pause: Pause) {
-        turn.tally.last_delay = pause.delay;
+        turn.tally.last_delay = nanos(pause.delay);
         self.is_paused = true;
         if !pause.delay.is_zero() {
             self.pause = Some(turn.clock().sleep_until(pause.until));

@@ -24,11 +24,13 @@ pin_project! {
         Fut: Future<Output = Result<T, E>>,
     {
         stack: &'p Stack<P>,
-        state: S,
+        // Only of a call that has to wait: until then it is on the machine's stack, and is never moved.
+        state: Option<S>,
         #[pin]
         leaf: Leaf<W, Fut>,
         at: Attempt,
-        tally: Tally,
+        // From the first poll on: what is made there is not moved with the call.
+        tally: Option<Tally>,
         stage: Stage,
         result: PhantomData<fn() -> (T, E)>,
     }
@@ -45,9 +47,11 @@ pin_project! {
                 let scene = Scene { around: &this.stack.around, place: Place::ALONE };
                 let policy = &this.stack.policy;
                 let mut leaf = LeafRef::new(this.leaf);
-                leave(policy, this.state, scene, Lane::FIRST, &mut leaf);
+                if let Some(state) = this.state {
+                    leave(policy, state, scene, Lane::FIRST, &mut leaf);
+                }
                 if let Some(calls) = &this.stack.around.calls {
-                    calls.dropped(this.tally.attempts);
+                    calls.dropped(this.tally.unwrap_or_default().attempts);
                 }
                 leaf.resume_panic();
             }
@@ -71,11 +75,11 @@ where
     #[inline(always)]
     pub(crate) fn new(stack: &'p Stack<P>, work: W, first: Option<Fut>) -> Self {
         Self {
-            state: stack.policy.begin(),
             stack,
+            state: None,
             leaf: Leaf::new(work, first),
             at: Attempt::first(),
-            tally: Tally::default(),
+            tally: None,
             stage: Stage::New,
             result: PhantomData,
         }
@@ -110,7 +114,7 @@ where
 
     /// What is counted of the call so far.
     pub(crate) fn tally(&self) -> Tally {
-        self.tally
+        self.tally.unwrap_or_default()
     }
 
     pub(crate) fn clock(&self) -> &'p Clock {
@@ -141,22 +145,52 @@ where
                 return Poll::Ready(Err(error));
             }
             *this.stage = Stage::Runs;
+            *this.tally = Some(Tally::default());
             if let Some(calls) = &this.stack.around.calls {
                 calls.begun();
             }
         }
         let scene = Scene { around: &this.stack.around, place: Place::ALONE };
-        let mut turn = Turn { cx, scene, tally: this.tally };
+        let tally = this.tally.get_or_insert_default();
+        let mut turn = Turn { cx, scene, tally };
         let mut leaf = LeafRef::new(this.leaf);
-        let polled = this.stack.policy.poll_call(this.state, &mut turn, *this.at, &mut leaf);
+        let policy = &this.stack.policy;
+        let polled = match this.state {
+            Some(state) => policy.poll_call(state, &mut turn, *this.at, &mut leaf),
+            none => {
+                let mut loose = Loose { state: Some(policy.begin()), kept: none };
+                let Some(state) = &mut loose.state else { unreachable!("it was put in just now") };
+                let polled = policy.poll_call(state, &mut turn, *this.at, &mut leaf);
+                if polled.is_ready() {
+                    loose.state = None;
+                }
+                polled
+            }
+        };
         leaf.resume_panic();
         if let Poll::Ready(result) = &polled {
             *this.stage = Stage::Done;
             if let Some(calls) = &this.stack.around.calls {
-                calls.ended(result.is_ok(), this.tally.attempts);
+                calls.ended(result.is_ok(), turn.tally.attempts);
             }
         }
         polled
+    }
+}
+
+/// A state on the machine's stack. Whatever ends the poll before it is ready, a panic too, the state is kept
+/// in the call.
+struct Loose<'c, S> {
+    state: Option<S>,
+    kept: &'c mut Option<S>,
+}
+
+impl<S> Drop for Loose<'_, S> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(state) = self.state.take() {
+            *self.kept = Some(state);
+        }
     }
 }
 

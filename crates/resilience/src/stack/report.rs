@@ -88,7 +88,7 @@ where
             attempts: tally.attempts,
             hedges: tally.hedges,
             elapsed: clock.now().saturating_since(began),
-            last_delay: tally.last_delay,
+            last_delay: Duration::from_nanos(tally.last_delay),
             gave_up: tally.gave_up,
         })
     }

@@ -54,6 +54,12 @@ impl TimerDriver for Real {
     }
 }
 
+/// About the current time: never ahead of it.
+#[inline]
+pub(crate) fn coarse_now() -> Instant {
+    Instant::from_nanos(time::coarse_nanos_now()).of_clock(ClockId::REAL)
+}
+
 /// Whether `at` has come.
 ///
 /// Most sleeps are polled long before their time. Where a coarse clock tells that much, the exact one, which

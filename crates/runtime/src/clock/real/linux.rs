@@ -17,6 +17,12 @@ pub(super) fn nanos_now() -> u64 {
     read(libc::CLOCK_MONOTONIC)
 }
 
+/// The same at the system's last tick.
+#[inline]
+pub(super) fn coarse_nanos_now() -> u64 {
+    read(libc::CLOCK_MONOTONIC_COARSE)
+}
+
 /// Whether it can be told cheaply that the time has not come.
 ///
 /// The coarse clock gives the time at the system's last tick, some milliseconds ago. Where it lags by more
@@ -26,7 +32,7 @@ pub(super) fn nanos_now() -> u64 {
 pub(super) fn is_surely_before(nanos: u64) -> bool {
     /// Five ticks of the usual four milliseconds, two of the slowest.
     const MARGIN: u64 = 20_000_000;
-    nanos > read(libc::CLOCK_MONOTONIC_COARSE) + MARGIN
+    nanos > coarse_nanos_now() + MARGIN
 }
 
 /// The point of real time at which a [`std::time::Instant`] lies; the epoch for one before that.

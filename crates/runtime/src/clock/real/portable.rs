@@ -11,6 +11,11 @@ pub(super) fn nanos_now() -> u64 {
     saturating_nanos(epoch().elapsed())
 }
 
+/// There is no coarser clock.
+pub(super) fn coarse_nanos_now() -> u64 {
+    nanos_now()
+}
+
 /// Whether it can be told cheaply that the time has not come; here it cannot.
 pub(super) fn is_surely_before(_nanos: u64) -> bool {
     false
