@@ -27,7 +27,8 @@ use weirs_runtime::{Clock, Instant};
 pub struct Attempt {
     number: u32,
     amplification: u32,
-    depth: u16,
+    /// Wider than it needs to be: without a gap among the fields, it is copied as it was written.
+    depth: u32,
     hedge: u16,
     lane: Lane,
     deadline: Instant,
@@ -61,7 +62,7 @@ impl Attempt {
 
     /// How many stacks stand above this one, each told by [`under`](crate::Call::under).
     pub const fn depth(&self) -> u16 {
-        self.depth
+        self.depth as u16
     }
 
     /// The product of the numbers of all attempts above and of this one: the how-manieth request the far end
@@ -142,7 +143,7 @@ impl Attempt {
     /// What a stack inside the work begins with.
     pub(crate) fn nested(self) -> Self {
         // What it had when it began is the most that it can have now.
-        Self { depth: self.depth.saturating_add(1), number: 1, hedge: 0, lane: Lane::FIRST, ..self }
+        Self { depth: (self.depth + 1).min(u32::from(u16::MAX)), number: 1, hedge: 0, lane: Lane::FIRST, ..self }
     }
 
     /// The same as it begins now: what is left is reckoned once, and the clock is read only if there is a

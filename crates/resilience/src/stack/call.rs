@@ -42,18 +42,8 @@ pin_project! {
         Fut: Future<Output = Result<T, E>>,
     {
         fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if *this.stage == Stage::Runs {
-                let scene = Scene { around: &this.stack.around, place: Place::ALONE };
-                let policy = &this.stack.policy;
-                let mut leaf = LeafRef::new(this.leaf);
-                if let Some(state) = this.state {
-                    leave(policy, state, scene, Lane::FIRST, &mut leaf);
-                }
-                if let Some(calls) = &this.stack.around.calls {
-                    calls.dropped(this.tally.unwrap_or_default().attempts);
-                }
-                leaf.resume_panic();
+            if this.stage == Stage::Runs {
+                this.dropped();
             }
         }
     }
@@ -83,6 +73,22 @@ where
             stage: Stage::New,
             result: PhantomData,
         }
+    }
+
+    /// It is dropped in the middle.
+    #[cold]
+    fn dropped(self: Pin<&mut Self>) {
+        let this = self.project();
+        let scene = Scene { around: &this.stack.around, place: Place::ALONE };
+        let policy = &this.stack.policy;
+        let mut leaf = LeafRef::new(this.leaf);
+        if let Some(state) = this.state {
+            leave(policy, state, scene, Lane::FIRST, &mut leaf);
+        }
+        if let Some(calls) = &this.stack.around.calls {
+            calls.dropped(this.tally.unwrap_or_default().attempts);
+        }
+        leaf.resume_panic();
     }
 
     /// The same as a part of another attempt: it inherits the deadline, and its retries know how many stand

@@ -112,12 +112,10 @@ pub(super) fn experiments() -> Vec<Experiment> {
             "withdraw",
             0.4,
             |budget| {
-                if let Some(taken) = black_box(budget.try_withdraw()) {
-                    taken.spend();
-                }
+                budget.try_withdraw().expect("there is enough").spend();
             },
             |budget| {
-                black_box(tower::retry::budget::Budget::withdraw(budget));
+                assert!(tower::retry::budget::Budget::withdraw(budget), "there is enough");
             },
         ),
     ]
@@ -224,9 +222,10 @@ fn budget(
 ) -> Experiment {
     let row = Row::new(format!("budget/{name}/tower"), peer_in("tower", "TpsBudget")).goal(goal);
     Experiment::pair([row], move || {
-        // What calls bring is there for all withdrawals of a measurement.
-        let budget = Budget::share(0.2).build().expect("the values make sense");
-        let tps = tower::retry::budget::TpsBudget::new(Duration::from_secs(10), 10, 0.2);
+        // Enough for all withdrawals of a measurement.
+        const EACH_SECOND: u32 = 1_000_000_000;
+        let budget = Budget::share(0.2).floor(EACH_SECOND).build().expect("the values make sense");
+        let tps = tower::retry::budget::TpsBudget::new(Duration::from_secs(10), EACH_SECOND, 0.2);
         Pair::new(
             move |count| {
                 wall(count, || {

@@ -44,9 +44,16 @@ pub(super) async fn in_a_row<F: Future>(count: u64, mut call: impl FnMut(u64) ->
     }
 }
 
-/// The wall time of each of them.
+/// The wall time of each of them, less that of the work alone.
 pub(super) fn one_by_one<F: Future>(count: u64, call: impl FnMut(u64) -> F) -> [f64; 1] {
-    wall(count, || block_on(in_a_row(count, call)))
+    let [calls] = wall(count, || block_on(in_a_row(count, call)));
+    less_the_work(count, calls)
+}
+
+/// What calls cost that took so long each, with the work.
+pub(super) fn less_the_work(count: u64, calls: f64) -> [f64; 1] {
+    let [bare] = wall(count, || block_on(in_a_row(count, Work)));
+    [(calls - bare).max(0.1)]
 }
 
 /// The wall time of one of two threads that do the same at once.
