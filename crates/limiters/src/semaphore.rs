@@ -327,6 +327,7 @@ impl Limit for Semaphore {
         }
     }
 
+    #[inline]
     fn release(&self, grant: Grant, _: Outcome) {
         assert!(grant.cost() <= Self::MAX_CAPACITY, "this grant is not one of a semaphore");
         self.give_back(grant.cost());

@@ -143,7 +143,13 @@ impl Attempt {
     /// What a stack inside the work begins with.
     pub(crate) fn nested(self) -> Self {
         // What it had when it began is the most that it can have now.
-        Self { depth: (self.depth + 1).min(u32::from(u16::MAX)), number: 1, hedge: 0, lane: Lane::FIRST, ..self }
+        Self {
+            depth: (self.depth + 1).min(u32::from(u16::MAX)),
+            number: 1,
+            hedge: 0,
+            lane: Lane::FIRST,
+            ..self
+        }
     }
 
     /// The same as it begins now: what is left is reckoned once, and the clock is read only if there is a

@@ -225,48 +225,50 @@ impl Bulkhead {
         }
     }
 
-    /// Takes a place if one is free; else it begins to wait.
+    /// Takes a place if one is free.
     #[inline]
-    fn poll_place<E>(
+    fn takes_place(&self, stage: &mut Stage) -> bool {
+        let takes = matches!(stage, Stage::New) && self.places.try_acquire(1).map(forget).is_ok();
+        if takes {
+            // The state of the call remembers it.
+            *stage = Stage::Holds;
+            self.flows();
+        }
+        takes
+    }
+
+    /// Begins to wait, and waits.
+    #[cold]
+    fn poll_place(
         &self,
         stage: &mut Stage,
         turn: &mut Turn<'_, '_>,
         at: Attempt,
-    ) -> Poll<Result<(), Error<E>>> {
+    ) -> Poll<Result<(), Reason>> {
         if let Stage::New = stage {
             match self.places.try_acquire(1) {
+                // Somebody has just left.
                 Ok(permit) => {
-                    // The state of the call remembers it.
                     forget(permit);
                     *stage = Stage::Holds;
                     self.flows();
                     return Poll::Ready(Ok(()));
                 }
-                Err(denied) => match self.begin_wait(turn, &denied) {
-                    Ok(wait) => *stage = Stage::Waits(Box::new(wait)),
-                    Err(error) => return Poll::Ready(Err(error)),
-                },
+                Err(denied) => *stage = Stage::Waits(Box::new(self.begin_wait(&denied)?)),
             }
         }
         self.poll_wait(stage, turn, at)
     }
 
-    #[cold]
-    fn begin_wait<E>(&self, turn: &Turn<'_, '_>, denied: &Denied) -> Result<Wait, Error<E>> {
+    fn begin_wait(&self, denied: &Denied) -> Result<Wait, Reason> {
         if matches!(denied, Denied::TooLarge { .. } | Denied::Closed) || self.waiters() == 0 {
-            return Err(self.reject(turn, reason(denied)));
+            return Err(reason(denied));
         }
         let since = self.delay.as_ref().map(QueueDelay::now);
         Ok(Wait { waiting: Waiting::new(1), until: None, since })
     }
 
-    #[cold]
-    fn poll_wait<E>(
-        &self,
-        stage: &mut Stage,
-        turn: &mut Turn<'_, '_>,
-        at: Attempt,
-    ) -> Poll<Result<(), Error<E>>> {
+    fn poll_wait(&self, stage: &mut Stage, turn: &mut Turn<'_, '_>, at: Attempt) -> Poll<Result<(), Reason>> {
         let Stage::Waits(wait) = stage else { unreachable!("it waits") };
         match self.places.poll_acquire(&mut wait.waiting, turn.context()) {
             Poll::Ready(Ok(_)) => {
@@ -277,14 +279,14 @@ impl Bulkhead {
                     if delay.admit(since).is_err() {
                         *stage = Stage::New;
                         self.leave();
-                        return Poll::Ready(Err(self.reject(turn, Reason::Shed)));
+                        return Poll::Ready(Err(Reason::Shed));
                     }
                 }
                 return Poll::Ready(Ok(()));
             }
             Poll::Ready(Err(denied)) => {
                 *stage = Stage::New;
-                return Poll::Ready(Err(self.reject(turn, reason(&denied))));
+                return Poll::Ready(Err(reason(&denied)));
             }
             Poll::Pending => {}
         }
@@ -294,7 +296,7 @@ impl Bulkhead {
         let reason = *reason;
         self.places.cancel(&mut wait.waiting);
         *stage = Stage::New;
-        Poll::Ready(Err(self.reject(turn, reason)))
+        Poll::Ready(Err(reason))
     }
 
     /// Until when to wait, in the stack's time, and what it means when that has come.
@@ -428,15 +430,17 @@ impl<T, E, B: Borrow<Bulkhead>> Policy<T, E> for InBulkhead<B> {
         inner: &mut I,
     ) -> Poll<Result<T, Error<E>>> {
         let bulkhead = self.0.borrow();
-        if !matches!(state.stage, Stage::Holds) {
-            if let Err(error) = ready!(bulkhead.poll_place(&mut state.stage, turn, at)) {
-                return Poll::Ready(Err(error));
+        if !matches!(state.stage, Stage::Holds) && !bulkhead.takes_place(&mut state.stage) {
+            if let Err(reason) = ready!(bulkhead.poll_place(&mut state.stage, turn, at)) {
+                return Poll::Ready(Err(bulkhead.reject(turn, reason)));
             }
         }
-        let result = ready!(inner.poll(turn, at));
-        state.stage = Stage::New;
-        bulkhead.leave();
-        Poll::Ready(result)
+        let polled = inner.poll(turn, at);
+        if polled.is_ready() {
+            state.stage = Stage::New;
+            bulkhead.leave();
+        }
+        polled
     }
 
     fn abandon(&self, state: &mut BulkheadState, _: Scene<'_>) {

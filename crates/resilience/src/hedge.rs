@@ -434,12 +434,19 @@ impl<T, E, C: Classify<T, E>> Policy<T, E> for Hedge<C> {
                     Poll::Ready(result)
                 }
                 class @ (Class::Success | Class::Permanent) => {
-                    let since = state.since;
-                    Poll::Ready(self.win(state, turn, &at, inner, None, class, since, result))
+                    // Copies: so that `at` itself can stay in registers.
+                    let (since, copy) = (state.since, at);
+                    Poll::Ready(self.win(state, turn, &copy, inner, None, class, since, result))
                 }
-                class => self.first_failed(state, turn, &at, inner, result, class),
+                class => {
+                    let copy = at;
+                    self.first_failed(state, turn, &copy, inner, result, class)
+                }
             },
-            Poll::Pending => self.first_waits(state, turn, &at, inner),
+            Poll::Pending => {
+                let copy = at;
+                self.first_waits(state, turn, &copy, inner)
+            }
         }
     }
 

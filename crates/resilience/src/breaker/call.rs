@@ -39,7 +39,8 @@ where
 {
     type Output = Result<T, Error<E>>;
 
-    #[inline]
+    // Always: a result that comes back from a function is written in parts and read as a whole, which stalls.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Run { breaker, state } = this.run;

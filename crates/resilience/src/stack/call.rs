@@ -141,7 +141,8 @@ where
 {
     type Output = Result<T, Error<E>>;
 
-    #[inline]
+    // Always: a result that comes back from a function is written in parts and read as a whole, which stalls.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if *this.stage != Stage::Runs {
@@ -151,7 +152,6 @@ where
                 return Poll::Ready(Err(error));
             }
             *this.stage = Stage::Runs;
-            *this.tally = Some(Tally::default());
             if let Some(calls) = &this.stack.around.calls {
                 calls.begun();
             }

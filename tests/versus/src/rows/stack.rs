@@ -20,7 +20,7 @@ use tower_resilience_hedge::HedgeLayer;
 use tower_resilience_retry::RetryLayer;
 use tower_resilience_timelimiter::TimeLimiterLayer;
 use weirs_resilience::{
-    Breaker, Bulkhead, Budget, Dynamic, Hedge, Policy, Retry, Stack, bulkhead, hedge, retry, timeout,
+    Breaker, Budget, Bulkhead, Dynamic, Hedge, Policy, Retry, Stack, bulkhead, hedge, retry, timeout,
 };
 
 use super::hosts::TokioCurrentThread;
@@ -73,41 +73,53 @@ pub(super) fn experiments() -> Vec<Experiment> {
                 },
             )
         }),
-        Experiment::pair([row("policy/hedge-in-time/tower-resilience", peer("tower-resilience-hedge")).goal(0.1)], || {
-            let ours = hedge(Hedge::after(BASE));
-            let tokio = TokioCurrentThread::new();
-            let layer = HedgeLayer::builder().delay(BASE).max_hedged_attempts(2).build();
-            let mut peer = layer.layer(tower::service_fn(Work));
-            Pair::new(
-                move |count| one_by_one(count, |number| ours.call(move |_| Work(number))),
-                move |count| {
-                    wall(count, || {
-                        tokio.run_here(async {
-                            for number in 0..count {
-                                let ready = ServiceExt::<u64>::ready(&mut peer).await.expect("it always is");
-                                black_box(ready.call(number).await.expect("it goes well"));
-                            }
-                        });
-                    })
-                },
-            )
-        }),
-        Experiment::pair([row("policy/bulkhead-free/tokio", peer_in("tokio", "Semaphore")).goal(0.5)], || {
-            let places = Bulkhead::new(10);
-            let ours = bulkhead(Arc::new(places));
-            let peer = tokio::sync::Semaphore::new(10);
-            Pair::new(
-                move |count| one_by_one(count, |number| ours.call(move |_| Work(number))),
-                move |count| {
-                    let peer = &peer;
-                    one_by_one(count, move |number| async move {
-                        let _permit = peer.acquire().await.expect("it is not closed");
-                        Work(number).await
-                    })
-                },
-            )
-        }),
-        budget("deposit", 0.3, |budget| budget.deposit(), |budget| tower::retry::budget::Budget::deposit(budget)),
+        Experiment::pair(
+            [row("policy/hedge-in-time/tower-resilience", peer("tower-resilience-hedge")).goal(0.1)],
+            || {
+                let ours = hedge(Hedge::after(BASE));
+                let tokio = TokioCurrentThread::new();
+                let layer = HedgeLayer::builder().delay(BASE).max_hedged_attempts(2).build();
+                let mut peer = layer.layer(tower::service_fn(Work));
+                Pair::new(
+                    move |count| one_by_one(count, |number| ours.call(move |_| Work(number))),
+                    move |count| {
+                        wall(count, || {
+                            tokio.run_here(async {
+                                for number in 0..count {
+                                    let ready =
+                                        ServiceExt::<u64>::ready(&mut peer).await.expect("it always is");
+                                    black_box(ready.call(number).await.expect("it goes well"));
+                                }
+                            });
+                        })
+                    },
+                )
+            },
+        ),
+        Experiment::pair(
+            [row("policy/bulkhead-free/tokio", peer_in("tokio", "Semaphore")).goal(0.5)],
+            || {
+                let places = Bulkhead::new(10);
+                let ours = bulkhead(Arc::new(places));
+                let peer = tokio::sync::Semaphore::new(10);
+                Pair::new(
+                    move |count| one_by_one(count, |number| ours.call(move |_| Work(number))),
+                    move |count| {
+                        let peer = &peer;
+                        one_by_one(count, move |number| async move {
+                            let _permit = peer.acquire().await.expect("it is not closed");
+                            Work(number).await
+                        })
+                    },
+                )
+            },
+        ),
+        budget(
+            "deposit",
+            0.3,
+            |budget| budget.deposit(),
+            |budget| tower::retry::budget::Budget::deposit(budget),
+        ),
         budget(
             "withdraw",
             0.4,
@@ -208,9 +220,7 @@ fn pending_timeouts() -> Pair {
     let pending = || std::future::pending::<Result<u64, Trouble>>();
     Pair::new(
         move |count| timed(count, || tokio.run_here(polled(count, || ours.call(move |_| pending())))),
-        move |count| {
-            timed(count, || other.run_here(polled(count, || tokio::time::timeout(EACH, pending()))))
-        },
+        move |count| timed(count, || other.run_here(polled(count, || tokio::time::timeout(EACH, pending())))),
     )
 }
 
