@@ -1,5 +1,6 @@
 //! [`Attempt`]: what the work is told of the attempt that it is.
 
+use std::fmt;
 use std::time::Duration;
 
 use weirs_runtime::{Clock, Instant};
@@ -23,52 +24,45 @@ use weirs_runtime::{Clock, Instant};
 /// let left = block_on(timeout(Duration::from_secs(2)).call(fetch));
 /// assert_eq!(left, Ok::<_, Error<_>>(Duration::from_secs(2)));
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Attempt {
-    number: u32,
-    amplification: u32,
-    /// Wider than it needs to be: without a gap among the fields, it is copied as it was written.
-    depth: u32,
-    hedge: u16,
-    lane: Lane,
     deadline: Instant,
     /// Nanoseconds from the moment at which it is looked at: the limits of timers that do not run yet.
     within: u64,
+    /// Amplification and number, 32 bits each. Whole words are read as they were written, wherever it is copied
+    /// to; with small fields each copy would have to wait for the one before it.
+    numbers: u64,
+    /// Depth, hedge and lane, 16 bits each.
+    place: u64,
 }
 
 impl Attempt {
     /// The first attempt, with no limit of time.
     pub const fn first() -> Self {
-        Self {
-            number: 1,
-            amplification: 1,
-            depth: 0,
-            hedge: 0,
-            lane: Lane::FIRST,
-            deadline: Instant::FAR_FUTURE,
-            within: u64::MAX,
-        }
+        Self { deadline: Instant::FAR_FUTURE, within: u64::MAX, numbers: 1 << 32 | 1, place: 0 }
     }
 
     /// Which one it is, from 1, as the innermost retry counts.
+    #[inline]
     pub const fn number(&self) -> u32 {
-        self.number
+        self.numbers as u32
     }
 
     /// Which hedge it is: 0 is the one that began first. A hint to ask another server.
     pub const fn hedge(&self) -> u16 {
-        self.hedge
+        (self.place >> 16) as u16
     }
 
     /// How many stacks stand above this one, each told by [`under`](crate::Call::under).
     pub const fn depth(&self) -> u16 {
-        self.depth as u16
+        (self.place >> 32) as u16
     }
 
     /// The product of the numbers of all attempts above and of this one: the how-manieth request the far end
     /// may see for one at the top.
+    #[inline]
     pub const fn amplification(&self) -> u32 {
-        self.amplification
+        (self.numbers >> 32) as u32
     }
 
     /// How much time it had when it began, or `None` without a limit.
@@ -116,22 +110,22 @@ impl Attempt {
     #[inline]
     #[must_use = "the attempt itself is unchanged"]
     pub fn numbered(mut self, number: u32) -> Self {
-        self.amplification = self.amplification.saturating_mul(number);
-        self.number = number;
+        let amplification = self.amplification().saturating_mul(number);
+        self.numbers = u64::from(amplification) << 32 | u64::from(number);
         self
     }
 
     /// The same as that hedge, in a lane of its own.
     #[must_use = "the attempt itself is unchanged"]
     pub fn hedged(mut self, hedge: u16, lane: Lane) -> Self {
-        self.hedge = hedge;
-        self.lane = lane;
+        self.place = self.place >> 32 << 32 | u64::from(hedge) << 16 | u64::from(lane.0);
         self
     }
 
     /// Where in the call it runs; see [`Inner`](crate::Inner).
+    #[inline]
     pub const fn lane(&self) -> Lane {
-        self.lane
+        Lane(self.place as u16)
     }
 
     /// The deadline that it was given, whatever timers there are.
@@ -143,13 +137,8 @@ impl Attempt {
     /// What a stack inside the work begins with.
     pub(crate) fn nested(self) -> Self {
         // What it had when it began is the most that it can have now.
-        Self {
-            depth: (self.depth + 1).min(u32::from(u16::MAX)),
-            number: 1,
-            hedge: 0,
-            lane: Lane::FIRST,
-            ..self
-        }
+        let depth = self.depth().saturating_add(1);
+        Self { numbers: self.numbers >> 32 << 32 | 1, place: u64::from(depth) << 32, ..self }
     }
 
     /// The same as it begins now: what is left is reckoned once, and the clock is read only if there is a
@@ -160,6 +149,19 @@ impl Attempt {
             self.within = self.within.min(nanos(self.deadline.saturating_since(clock.now())));
         }
         self
+    }
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("number", &self.number())
+            .field("amplification", &self.amplification())
+            .field("depth", &self.depth())
+            .field("hedge", &self.hedge())
+            .field("deadline", &self.set_deadline())
+            .field("remaining", &self.remaining())
+            .finish_non_exhaustive()
     }
 }
 

@@ -204,7 +204,7 @@ impl Bulkhead {
         Rejection::new(reason(denied), place)
     }
 
-    #[cold]
+    #[inline(always)]
     fn reject<E>(&self, turn: &Turn<'_, '_>, reason: Reason) -> Error<E> {
         self.rejected.fetch_add(1, Ordering::Relaxed);
         turn.reject(reason, None)

@@ -82,10 +82,16 @@ impl<'t, 'w> Turn<'t, 'w> {
     }
 
     /// A refusal by this policy, told and counted.
-    #[cold]
+    // The cold part gives what fits into registers: so results have to be in memory nowhere.
+    #[inline(always)]
     pub fn reject<E>(&self, reason: Reason, retry_after: Option<Duration>) -> Error<E> {
+        Error::Rejected(self.rejection(reason, retry_after))
+    }
+
+    #[cold]
+    fn rejection(&self, reason: Reason, retry_after: Option<Duration>) -> Rejection {
         self.tell(EventKind::Rejected { reason, retry_after });
-        Error::Rejected(Rejection::new(reason, self.scene.place).retry_after_of(retry_after))
+        Rejection::new(reason, self.scene.place).retry_after_of(retry_after)
     }
 
     /// A lane that no attempt of this call has had.

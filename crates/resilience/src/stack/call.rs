@@ -160,13 +160,13 @@ where
         let tally = this.tally.get_or_insert_default();
         let mut turn = Turn { cx, scene, tally };
         let mut leaf = LeafRef::new(this.leaf);
-        let policy = &this.stack.policy;
+        let (policy, at) = (&this.stack.policy, *this.at);
         let polled = match this.state {
-            Some(state) => policy.poll_call(state, &mut turn, *this.at, &mut leaf),
+            Some(state) => policy.poll_call(state, &mut turn, at, &mut leaf),
             none => {
                 let mut loose = Loose { state: Some(policy.begin()), kept: none };
                 let Some(state) = &mut loose.state else { unreachable!("it was put in just now") };
-                let polled = policy.poll_call(state, &mut turn, *this.at, &mut leaf);
+                let polled = policy.poll_call(state, &mut turn, at, &mut leaf);
                 if polled.is_ready() {
                     loose.state = None;
                 }
@@ -194,8 +194,9 @@ struct Loose<'c, S> {
 impl<S> Drop for Loose<'_, S> {
     #[inline(always)]
     fn drop(&mut self) {
-        if let Some(state) = self.state.take() {
-            *self.kept = Some(state);
+        // Asked first: nothing is copied where nothing is there.
+        if self.state.is_some() {
+            *self.kept = self.state.take();
         }
     }
 }

@@ -91,8 +91,11 @@ struct Loose<'n, S: Send + 'static, T, E> {
 impl<S: Send + 'static, T, E> Drop for Loose<'_, S, T, E> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(state) = self.state.take() {
-            self.inner.keep_outer(state);
+        // Asked first: nothing is copied where nothing is there.
+        if self.state.is_some() {
+            if let Some(state) = self.state.take() {
+                self.inner.keep_outer(state);
+            }
         }
     }
 }
