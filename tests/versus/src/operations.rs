@@ -11,10 +11,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use weirs_limiters::{Keyed, Quota, Rate, RateLimiter, Semaphore};
+use weirs_resilience::{Breaker, Retry, retry};
 use weirs_runtime::{AsyncStd, Clock, Runtime, Smol, Tokio, block_on};
 use weirs_testing::sim::Sim;
 
 use crate::measure::repeat;
+use crate::rows::{Work, dynamic_stack, fixed_stack, in_a_row};
 
 /// An operation that is done so many times.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +28,7 @@ pub struct Operation {
 }
 
 /// All of them.
-pub const OPERATIONS: [Operation; 14] = [
+pub const OPERATIONS: [Operation; 19] = [
     Operation {
         name: "spawn/tokio-ct",
         run: |times| {
@@ -109,6 +111,41 @@ pub const OPERATIONS: [Operation; 14] = [
         },
     },
     Operation {
+        name: "breaker-closed",
+        run: |times| {
+            let breaker = Breaker::consecutive(5).build().expect("the values make sense");
+            one_by_one(times, |number| breaker.call(Work(number)));
+        },
+    },
+    Operation {
+        name: "stack-of-four",
+        run: |times| {
+            let stack = fixed_stack();
+            one_by_one(times, |number| stack.call(move |_| Work(number)));
+        },
+    },
+    Operation {
+        name: "stack-of-four/dynamic",
+        run: |times| {
+            let stack = dynamic_stack();
+            one_by_one(times, |number| stack.call(move |_| Work(number)));
+        },
+    },
+    Operation {
+        name: "policy-timeout-ready",
+        run: |times| {
+            let stack = weirs_resilience::timeout(Duration::from_secs(30));
+            one_by_one(times, |number| stack.call(move |_| Work(number)));
+        },
+    },
+    Operation {
+        name: "retry-first-success",
+        run: |times| {
+            let stack = retry(Retry::exponential(Duration::from_millis(50)).retries(3));
+            one_by_one(times, |number| stack.call(move |_| Work(number)));
+        },
+    },
+    Operation {
         name: "simulator-step",
         run: |times| {
             let run = Sim::new(7).step_limit(u64::MAX).run(move |runtime| async move {
@@ -174,6 +211,11 @@ fn plenty() -> Quota {
 /// The operation of this name.
 pub fn find(name: &str) -> Option<Operation> {
     OPERATIONS.into_iter().find(|operation| operation.name == name)
+}
+
+/// The calls in one task, as in a program.
+fn one_by_one<F: Future>(times: u64, call: impl FnMut(u64) -> F) {
+    block_on(in_a_row(times, call));
 }
 
 async fn spawn_and_join(runtime: Runtime, times: u64) {

@@ -26,6 +26,8 @@ use crate::measure::Experiment;
 
 pub use jobs::{Jobs, Way, polls, ways};
 pub use memory::resident;
+pub use stack::{dynamic_stack, fixed_stack};
+pub use work::{Trouble, Work, in_a_row};
 
 /// All experiments, in the order of the table.
 pub fn experiments() -> Vec<Experiment> {

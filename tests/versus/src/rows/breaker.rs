@@ -16,8 +16,8 @@ use weirs_resilience::{Breaker, BreakerBuilder, Class};
 use weirs_runtime::block_on;
 
 use super::hosts::TokioCurrentThread;
-use super::work::{Work, in_a_row, on_two_threads, one_by_one};
-use crate::measure::{Experiment, Pair, wall};
+use super::work::{Work, beyond_the_work, in_a_row, on_two_threads, one_by_one};
+use crate::measure::{Experiment, Pair};
 use crate::peers::{peer, peer_in};
 use crate::row::Row;
 
@@ -148,7 +148,7 @@ fn over_tower() -> Pair {
     Pair::new(
         move |count| one_by_one(count, |number| ours.call(Work(number))),
         move |count| {
-            wall(count, || {
+            beyond_the_work(count, || {
                 tokio.run_here(async {
                     for number in 0..count {
                         let ready = tower::ServiceExt::<u64>::ready(&mut peer).await;

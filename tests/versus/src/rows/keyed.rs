@@ -16,7 +16,7 @@ use governor::state::keyed::DashMapStateStore;
 use weirs_limiters::{Keyed, Quota, Rate};
 
 use super::memory::resident_bytes;
-use super::token::on_two_threads;
+use super::work::on_two_threads;
 use crate::child;
 use crate::measure::{Experiment, Missing, Pair, repeat, wall};
 use crate::peers::peer_in;

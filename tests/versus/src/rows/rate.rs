@@ -21,7 +21,7 @@ use weirs_limiters::{Lease, Quota, Rate, RateLimiter};
 use weirs_runtime::{Clock, Instant, Sleep, TimerDriver, TimerKey};
 
 use super::hosts::{Host, SmolOwn};
-use super::token::on_two_threads;
+use super::work::on_two_threads;
 use crate::measure::{Experiment, Pair, repeat, wall};
 use crate::peers::{peer, peer_in};
 use crate::row::{Row, Samples, Unit};

@@ -15,7 +15,7 @@ use weirs_limiters::{Mode, Semaphore};
 
 use super::hosts::{AsyncStdGlobal, Host, SmolOwn, TokioCurrentThread, TokioMultiThread};
 use super::jobs::{Jobs, job, run_all};
-use super::token::on_two_threads;
+use super::work::on_two_threads;
 use crate::measure::{Experiment, Pair, repeat, wall};
 use crate::peers::peer;
 use crate::row::Row;

@@ -1,7 +1,8 @@
 //! Calls through stacks of policies and through policies alone, over those of tower-resilience,
 //! execution-policy, tokio and backon.
 //!
-//! All goes well at once, so all that is measured is overhead. `stack/static` and `stack/dynamic` are four
+//! All goes well at once, and what the work itself takes is taken off on both sides: all that is measured is
+//! overhead. `stack/static` and `stack/dynamic` are four
 //! policies: a limit of time for all attempts, retries, a breaker, a limit of time for each attempt.
 //! tower-resilience has three layers there, as it has nothing for the fourth; execution-policy has all four.
 
@@ -24,7 +25,7 @@ use weirs_resilience::{
 };
 
 use super::hosts::TokioCurrentThread;
-use super::work::{Trouble, Work, one_by_one};
+use super::work::{Trouble, Work, beyond_the_work, in_a_row, one_by_one};
 use crate::measure::{Experiment, Pair, cpu_time, wall};
 use crate::peers::{peer, peer_in};
 use crate::row::Row;
@@ -38,26 +39,24 @@ pub(super) fn experiments() -> Vec<Experiment> {
     let row = |name: &str, peer: String| Row::new(name, peer);
     vec![
         Experiment::pair([row("stack/static/tower-resilience", tower()).goal(0.05)], || {
-            Pair::new(through(fixed()), through_tower())
+            Pair::new(through(fixed_stack()), through_tower())
         }),
         Experiment::pair([row("stack/static/execution-policy", peer("execution-policy")).goal(0.15)], || {
-            Pair::new(through(fixed()), through_execution_policy())
+            Pair::new(through(fixed_stack()), through_execution_policy())
         }),
         Experiment::pair([row("stack/dynamic/tower-resilience", tower()).goal(0.15)], || {
-            Pair::new(through(dynamic()), through_tower())
+            Pair::new(through(dynamic_stack()), through_tower())
         }),
         Experiment::pair([row("stack/dynamic/execution-policy", peer("execution-policy")).goal(0.6)], || {
-            Pair::new(through(dynamic()), through_execution_policy())
+            Pair::new(through(dynamic_stack()), through_execution_policy())
         }),
         Experiment::pair([row("policy/timeout-ready/tokio", peer("tokio")).goal(0.4)], || {
             let (ours, tokio) = (timeout(EACH), TokioCurrentThread::new());
             Pair::new(
                 move |count| one_by_one(count, |number| ours.call(move |_| Work(number))),
                 move |count| {
-                    tokio.run_here(async {
-                        let start = std::time::Instant::now();
-                        super::work::in_a_row(count, |number| tokio::time::timeout(EACH, Work(number))).await;
-                        [start.elapsed().as_nanos() as f64 / count as f64]
+                    beyond_the_work(count, || {
+                        tokio.run_here(in_a_row(count, |number| tokio::time::timeout(EACH, Work(number))));
                     })
                 },
             )
@@ -83,7 +82,7 @@ pub(super) fn experiments() -> Vec<Experiment> {
                 Pair::new(
                     move |count| one_by_one(count, |number| ours.call(move |_| Work(number))),
                     move |count| {
-                        wall(count, || {
+                        beyond_the_work(count, || {
                             tokio.run_here(async {
                                 for number in 0..count {
                                     let ready =
@@ -133,14 +132,16 @@ pub(super) fn experiments() -> Vec<Experiment> {
     ]
 }
 
-fn fixed() -> Stack<impl Policy<u64, Trouble>> {
+/// Four policies whose types are known.
+pub fn fixed_stack() -> Stack<impl Policy<u64, Trouble>> {
     let breaker = Breaker::consecutive(5).build().expect("the values make sense");
     let retry = Retry::exponential(BASE).retries(3);
     let stack = Stack::builder().timeout(TOTAL).retry(retry).breaker(breaker).timeout(EACH).build();
     stack.expect("the values make sense")
 }
 
-fn dynamic() -> Stack<Dynamic<u64, Trouble>> {
+/// The same four, whose types are gone.
+pub fn dynamic_stack() -> Stack<Dynamic<u64, Trouble>> {
     let breaker = Breaker::consecutive(5).build().expect("the values make sense");
     let retry = Retry::exponential(BASE).retries(3);
     let stack = Stack::dynamic()
@@ -164,7 +165,7 @@ fn through_tower() -> impl FnMut(u64) -> [f64; 1] + 'static {
     let retried = retry.layer(inner);
     let mut service = TimeLimiterLayer::builder().timeout_duration(TOTAL).build().layer(retried);
     move |count| {
-        wall(count, || {
+        beyond_the_work(count, || {
             tokio.run_here(async {
                 for number in 0..count {
                     let ready = ServiceExt::<u64>::ready(&mut service).await.expect("the circuit is closed");
@@ -184,7 +185,7 @@ fn through_execution_policy() -> impl FnMut(u64) -> [f64; 1] + 'static {
         .attempt_timeout(EACH)
         .build();
     move |count| {
-        wall(count, || {
+        beyond_the_work(count, || {
             tokio.run_here(async {
                 for number in 0..count {
                     let number = black_box(number);

@@ -123,19 +123,6 @@ fn ask(count: u64, is_cancelled: impl Fn() -> bool) {
     }
 }
 
-/// The wall time of one of two threads that do the same at once.
-pub(super) fn on_two_threads(count: u64, work: impl Fn() + Sync) -> [f64; 1] {
-    let start = Barrier::new(2);
-    thread::scope(|scope| {
-        let timed = || {
-            start.wait();
-            wall(count, &work)[0]
-        };
-        let other = scope.spawn(timed);
-        [(timed() + other.join().expect("it does not panic")) / 2.0]
-    })
-}
-
 /// Batches, so that dropping them is not in the order of making them in reverse, nor next to it.
 fn create_and_drop<T>(count: u64, mut make: impl FnMut() -> T) -> [f64; 2] {
     const BATCH: u64 = 1_000;

@@ -13,7 +13,7 @@ use crate::measure::wall;
 
 /// Gives the number that it got.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Work(pub(super) u64);
+pub struct Work(pub u64);
 
 impl Future for Work {
     type Output = Result<u64, Trouble>;
@@ -26,7 +26,7 @@ impl Future for Work {
 
 /// How work fails that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Trouble;
+pub struct Trouble;
 
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -38,7 +38,7 @@ impl std::error::Error for Trouble {}
 
 /// So many of these futures, one after another in one task.
 #[inline]
-pub(super) async fn in_a_row<F: Future>(count: u64, mut call: impl FnMut(u64) -> F) {
+pub async fn in_a_row<F: Future>(count: u64, mut call: impl FnMut(u64) -> F) {
     for number in 0..count {
         black_box(call(black_box(number)).await);
     }
@@ -46,12 +46,12 @@ pub(super) async fn in_a_row<F: Future>(count: u64, mut call: impl FnMut(u64) ->
 
 /// The wall time of each of them, less that of the work alone.
 pub(super) fn one_by_one<F: Future>(count: u64, call: impl FnMut(u64) -> F) -> [f64; 1] {
-    let [calls] = wall(count, || block_on(in_a_row(count, call)));
-    less_the_work(count, calls)
+    beyond_the_work(count, || block_on(in_a_row(count, call)))
 }
 
-/// What calls cost that took so long each, with the work.
-pub(super) fn less_the_work(count: u64, calls: f64) -> [f64; 1] {
+/// The wall time of each of so many calls, less that of their work alone.
+pub(super) fn beyond_the_work(count: u64, calls: impl FnOnce()) -> [f64; 1] {
+    let [calls] = wall(count, calls);
     let [bare] = wall(count, || block_on(in_a_row(count, Work)));
     [(calls - bare).max(0.1)]
 }
