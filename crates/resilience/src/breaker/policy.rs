@@ -6,8 +6,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::call::RunState;
-use super::sync::Ordering;
 use super::{Breaker, BreakerCall};
+use crate::sync::Ordering;
 use crate::{
     Attempt, ByDefault, Chain, Classify, Error, Inner, Part, Plan, Policy, Role, Scene, SingleShot,
     StackBuilder, Turn,
