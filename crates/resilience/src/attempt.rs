@@ -29,8 +29,8 @@ pub struct Attempt {
     deadline: Instant,
     /// Nanoseconds from the moment at which it is looked at: the limits of timers that do not run yet.
     within: u64,
-    /// Amplification and number, 32 bits each. Whole words are read as they were written, wherever it is copied
-    /// to; with small fields each copy would have to wait for the one before it.
+    /// Amplification and number, 32 bits each. Whole words are read as they were written, wherever it is
+    /// copied to; with small fields each copy would have to wait for the one before it.
     numbers: u64,
     /// Depth, hedge and lane, 16 bits each.
     place: u64,

@@ -127,9 +127,9 @@ impl Clock {
     /// About the current time, for a quarter of the price where the system has a coarse clock.
     ///
     /// It is never ahead of [`now`](Clock::now), and behind it by at most the system's tick: one to ten
-    /// milliseconds, or more on a machine that was itself paused. For statistics, for hints such as "try again
-    /// in so long", and for durations of which a few milliseconds do not matter. On systems without a coarse
-    /// clock, and with a clock that is not the real one, it is the same as `now`.
+    /// milliseconds, or more on a machine that was itself paused. For statistics, for hints such as "try
+    /// again in so long", and for durations of which a few milliseconds do not matter. On systems without a
+    /// coarse clock, and with a clock that is not the real one, it is the same as `now`.
     ///
     /// # Examples
     /// ```

@@ -10,6 +10,40 @@ use weirs_runtime::{Instant, Sleep};
 
 use super::{Breaker, Circuit, lock};
 
+impl Breaker {
+    /// Waits until it would let a call through.
+    ///
+    /// It takes no place: who comes after it may find that others were faster.
+    ///
+    /// # Waiting
+    /// Until the circuit's time has come, or somebody closes it. While it is forced open there is no timer.
+    ///
+    /// # Cancel safety
+    /// Nothing happens when it is dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use weirs_resilience::Breaker;
+    /// use weirs_runtime::block_on;
+    ///
+    /// let breaker = Breaker::consecutive(1).open_for(Duration::from_millis(5)).build().unwrap();
+    /// breaker.try_acquire().unwrap().failure();
+    /// assert!(breaker.try_acquire().is_err());
+    /// block_on(breaker.ready());
+    /// assert!(breaker.try_acquire().unwrap().is_probe());
+    /// ```
+    pub fn ready(&self) -> Ready<'_> {
+        Ready::new(self)
+    }
+
+    /// The earliest time at which a call can be let through, if nothing happens until then. It may be a time
+    /// in the past; `None` if only a hand can close the circuit.
+    pub fn ready_at(&self) -> Option<Instant> {
+        lock(&self.core).machine.admits_at(false).map(Instant::from_nanos)
+    }
+}
+
 /// The future of [`Breaker::ready`].
 #[must_use = "it does nothing unless it is awaited"]
 pub struct Ready<'b> {

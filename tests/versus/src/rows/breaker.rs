@@ -1,8 +1,8 @@
 //! Calls through a circuit breaker, over those of recloser, failsafe and tower-resilience.
 //!
-//! The circuit is closed and every call goes well, but for `refused`, where the circuit is open. Each side has
-//! a breaker of the kind that the row says; those of recloser have a ring of so many calls, whatever it says.
-//! `time-window-30k` is of ours alone: a window that holds 30,000 calls over one that holds 100.
+//! The circuit is closed and every call goes well, but for `refused`, where the circuit is open. Each side
+//! has a breaker of the kind that the row says; those of recloser have a ring of so many calls, whatever it
+//! says. `time-window-30k` is of ours alone: a window that holds 30,000 calls over one that holds 100.
 
 use std::sync::Arc;
 use std::time::Duration;

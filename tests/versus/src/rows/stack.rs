@@ -117,7 +117,7 @@ pub(super) fn experiments() -> Vec<Experiment> {
             "deposit",
             0.3,
             |budget| budget.deposit(),
-            |budget| tower::retry::budget::Budget::deposit(budget),
+            tower::retry::budget::Budget::deposit,
         ),
         budget(
             "withdraw",

@@ -9,16 +9,15 @@ use std::future::{Future, poll_fn};
 use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use weirs_scopes::{CancelToken, Reason};
 
 use super::memory::resident_bytes;
+use super::work::on_two_threads;
 use crate::child;
 use crate::measure::{Experiment, Missing, Pair, cpu_time, repeat, wall};
 use crate::peers::peer;
