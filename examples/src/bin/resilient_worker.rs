@@ -44,7 +44,7 @@ async fn pipeline(clock: Clock) -> String {
     let process = async |event: u32, _: Attempt| {
         if down.contains(&clock.now()) {
             asked.set(asked.get() + 1);
-            if event % 2 == 0 {
+            if event.is_multiple_of(2) {
                 std::future::pending::<()>().await;
             }
             return Err("unreachable");

@@ -113,12 +113,7 @@ pub(super) fn experiments() -> Vec<Experiment> {
                 )
             },
         ),
-        budget(
-            "deposit",
-            0.3,
-            |budget| budget.deposit(),
-            tower::retry::budget::Budget::deposit,
-        ),
+        budget("deposit", 0.3, |budget| budget.deposit(), tower::retry::budget::Budget::deposit),
         budget(
             "withdraw",
             0.4,
