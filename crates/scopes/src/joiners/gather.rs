@@ -167,6 +167,17 @@ impl<J: Joiner<O>, O> Gather<J, O> {
 
     /// After the telling. Whether the scope shall stop.
     fn make_idle(&self, mut inbox: MutexGuard<'_, Inbox<J, O>>, joiner: J, stop: Option<Reason>) -> bool {
+        if inbox.verdict.is_none() {
+            // Under the lock that saw the queue empty: what is posted after it finds the joiner idle.
+            inbox.joiner = Some(joiner);
+            inbox.busy = false;
+            let finisher = inbox.finisher.take();
+            drop(inbox);
+            if let Some(waker) = finisher {
+                forget_panic(contain(|| waker.wake()));
+            }
+            return false;
+        }
         let over = match inbox.verdict {
             // The scope was dropped meanwhile.
             Some(Verdict::Over) => Some(joiner),
@@ -175,7 +186,7 @@ impl<J: Joiner<O>, O> Gather<J, O> {
                 None
             }
         };
-        let untold = if inbox.verdict.is_some() { mem::take(&mut inbox.news) } else { VecDeque::new() };
+        let untold = mem::take(&mut inbox.news);
         drop(inbox);
         // All of this may be user code: destructors, callbacks and wakers.
         let mut first = None;
