@@ -1,0 +1,155 @@
+//! [`Intake`]: where jobs are handed in.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use weirs_runtime::Instant;
+use weirs_runtime::waiting::Ticket;
+
+use super::JobId;
+use super::state::Shared;
+
+/// A handle to hand in jobs by. When the last one is dropped, and the pool with them, no more jobs come.
+pub struct Intake<J: Send + 'static, T: Send + 'static, E: Send + 'static>(Arc<Shared<J, T, E>>);
+
+impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Intake<J, T, E> {
+    /// The first one, which the state counts already.
+    pub(super) fn new(shared: Arc<Shared<J, T, E>>) -> Self {
+        Self(shared)
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared<J, T, E>> {
+        &self.0
+    }
+
+    /// Hands in a job; see [`WorkerPool::submit`](crate::WorkerPool::submit).
+    pub fn submit(&self, job: J) -> Submit<'_, J, T, E> {
+        Submit { shared: &self.0, job: Some(job), deadline: Instant::FAR_FUTURE, ticket: None }
+    }
+
+    /// Hands in a job if there is room at once; see [`WorkerPool::try_submit`](crate::WorkerPool::try_submit).
+    ///
+    /// # Errors
+    /// The job comes back, with the reason.
+    pub fn try_submit(&self, job: J) -> Result<JobId, SubmitError<J>> {
+        self.0.try_submit(job, Instant::FAR_FUTURE).map_err(|(job, closed)| match closed {
+            true => SubmitError::Closed(job),
+            false => SubmitError::Full(job),
+        })
+    }
+
+    /// Whether no more jobs are taken.
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Clone for Intake<J, T, E> {
+    fn clone(&self) -> Self {
+        self.0.add_intake();
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Drop for Intake<J, T, E> {
+    fn drop(&mut self) {
+        self.0.drop_intake();
+    }
+}
+
+impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> fmt::Debug for Intake<J, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intake").field("closed", &self.is_closed()).finish_non_exhaustive()
+    }
+}
+
+/// The future of [`WorkerPool::submit`](crate::WorkerPool::submit).
+#[must_use = "nothing is submitted unless it is awaited"]
+pub struct Submit<'p, J: Send + 'static, T: Send + 'static, E: Send + 'static> {
+    shared: &'p Shared<J, T, E>,
+    job: Option<J>,
+    deadline: Instant,
+    ticket: Option<Ticket>,
+}
+
+impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Submit<'_, J, T, E> {
+    /// The same job, which is not begun any more when this has passed: it ends as
+    /// [`Expired`](crate::JobError::Expired).
+    pub fn by(mut self, deadline: Instant) -> Self {
+        self.deadline = deadline;
+        self
+    }
+}
+
+// The job is never pinned.
+impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Unpin for Submit<'_, J, T, E> {}
+
+impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Future for Submit<'_, J, T, E> {
+    type Output = Result<JobId, SubmitError<J>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        assert!(this.job.is_some(), "it is not polled after its end");
+        let polled = this.shared.poll_submit(&mut this.job, this.deadline, &mut this.ticket, cx);
+        polled.map(|result| match (result, this.job.take()) {
+            (Err(()), Some(job)) => Err(SubmitError::Closed(job)),
+            (Ok(id), _) => Ok(id),
+            (Err(()), None) => unreachable!("a job that is refused stays"),
+        })
+    }
+}
+
+impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Drop for Submit<'_, J, T, E> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.shared.cancel_submit(ticket);
+        }
+    }
+}
+
+impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> fmt::Debug for Submit<'_, J, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submit").field("waits", &self.ticket.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Why a job was not taken; here it is again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubmitError<J> {
+    /// There is no room now.
+    Full(J),
+    /// No more jobs are taken.
+    Closed(J),
+}
+
+impl<J> SubmitError<J> {
+    /// The job.
+    pub fn into_inner(self) -> J {
+        match self {
+            Self::Full(job) | Self::Closed(job) => job,
+        }
+    }
+
+    /// Whether it is worth another try.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full(_))
+    }
+}
+
+impl<J> fmt::Debug for SubmitError<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_full() { "Full(..)" } else { "Closed(..)" })
+    }
+}
+
+impl<J> fmt::Display for SubmitError<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_full() { "the pool is full" } else { "the pool takes no more jobs" })
+    }
+}
+
+impl<J> std::error::Error for SubmitError<J> {}
