@@ -8,6 +8,8 @@ mod pool;
 
 pub use invalid::Invalid;
 pub use pool::{
-    BuildError, Close, Completion, Factory, FnWorker, Intake, JobError, JobId, PoolStats, Results, Same,
-    Settled, Shutdown, Submit, SubmitError, Worker, WorkerPool, WorkerPoolBuilder, WorkerStats,
+    Blocking, BlockingResults, BlockingWorker, BuildError, Call, CallError, Close, Completion, Controller,
+    Factory, FnWorker, Intake, JobError, JobId, P95Latency, PoolStats, Quantiles, QueueWait, Rest, Results,
+    Same, Settled, Shutdown, Submit, SubmitError, SubmitMany, SubmitManyError, TaskEnd, TaskHandle, TaskPool,
+    TaskPoolClosed, Times, Window, Worker, WorkerPool, WorkerPoolBuilder, WorkerStats,
 };

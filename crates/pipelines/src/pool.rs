@@ -1,31 +1,48 @@
 //! [`WorkerPool`]: a fixed number of workers on a bounded queue of jobs.
 
+mod adaptive;
+mod blocking;
 mod builder;
+mod call;
 mod completion;
 mod crew;
+mod histogram;
 mod intake;
+mod keys;
+mod line;
+mod measures;
+mod outbox;
 mod results;
 mod shutdown;
 mod state;
 mod stats;
+mod submit_many;
+mod tasks;
 mod worker;
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use weirs_runtime::Runtime;
+use weirs_runtime::{Runtime, block_on};
 
+pub use adaptive::{Controller, P95Latency, QueueWait, Window};
+pub use blocking::{Blocking, BlockingWorker};
 pub use builder::{BuildError, WorkerPoolBuilder};
+pub use call::{Call, CallError};
 pub use completion::{Completion, JobError, JobId};
 pub use intake::{Intake, Submit, SubmitError};
-pub use results::Results;
+pub use measures::{Quantiles, Times};
+pub use results::{BlockingResults, Results};
 pub use shutdown::{Close, Settled, Shutdown};
 pub use stats::{PoolStats, WorkerStats};
+pub use submit_many::{Rest, SubmitMany, SubmitManyError};
+pub use tasks::{TaskEnd, TaskHandle, TaskPool, TaskPoolClosed};
 pub use worker::{Factory, FnWorker, Same, Worker};
 
-use crew::Crew;
+use crew::{Crew, Desk};
 use state::Shared;
+use worker::{Bench, Retry};
 
 /// Workers that take jobs from a bounded queue, and the results of these.
 ///
@@ -62,6 +79,12 @@ use state::Shared;
 /// ```
 pub struct WorkerPool<J: Send + 'static, T: Send + 'static, E: Send + 'static> {
     intake: Intake<J, T, E>,
+    owner: Owner<J, T, E>,
+}
+
+/// Dropped, the pool is gone with all its workers.
+struct Owner<J: Send + 'static, T: Send + 'static, E: Send + 'static> {
+    shared: Arc<Shared<J, T, E>>,
     crew: Arc<Crew>,
 }
 
@@ -76,6 +99,32 @@ impl WorkerPool<(), (), ()> {
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
         WorkerPoolBuilder::new(Same::new(FnWorker::new(work)))
+    }
+
+    /// Workers that run a blocking function, each job on a thread of the runtime's for such.
+    ///
+    /// The workers bound how many of these there are at a time. A blocking function cannot be cancelled: one that is
+    /// interrupted runs on, and its result is dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use weirs_pipelines::WorkerPool;
+    /// use weirs_testing::sim::Sim;
+    ///
+    /// Sim::new(1).run(|runtime| async move {
+    ///     let parse = |text: String| text.parse::<u64>();
+    ///     let pool = WorkerPool::blocking(parse).workers(2).build(&runtime).unwrap();
+    ///     assert_eq!(pool.call("42".to_owned()).await.unwrap(), 42);
+    /// }).unwrap();
+    /// ```
+    pub fn blocking<J, T, E, F>(work: F) -> WorkerPoolBuilder<Blocking<J, F>>
+    where
+        J: Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+        F: Fn(J) -> Result<T, E> + Send + Sync + 'static,
+    {
+        WorkerPoolBuilder::new(Blocking::new(work))
     }
 
     /// Workers that each have a state of their own, made by a factory that is told the worker's number.
@@ -94,7 +143,7 @@ impl WorkerPool<(), (), ()> {
 
 impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E> {
     fn new(shared: Arc<Shared<J, T, E>>, crew: Arc<Crew>) -> Self {
-        Self { intake: Intake::new(shared), crew }
+        Self { intake: Intake::new(Arc::clone(&shared)), owner: Owner { shared, crew } }
     }
 
     fn shared(&self) -> &Arc<Shared<J, T, E>> {
@@ -104,10 +153,14 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     /// Hands in a job.
     ///
     /// # Waiting
-    /// While the queue is full, or too many results are unread. First come, first served.
+    /// While the queue is full, or too many results are unread. First come, first served. Where nobody reads, say so:
+    /// [`discard_results`](WorkerPoolBuilder::discard_results), or drop [`results`](Self::results).
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the job was not taken, and is dropped with the future.
+    ///
+    /// # Panics
+    /// If the [key](WorkerPoolBuilder::by_key) of the job does.
     ///
     /// # Errors
     /// The job comes back when the pool is closed.
@@ -123,6 +176,80 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
         self.intake.try_submit(job)
     }
 
+    /// Hands in a job, and blocks the thread meanwhile: for synchronous code.
+    ///
+    /// # Waiting
+    /// As [`submit`](Self::submit). It must not be used in an async function: it holds up the executor's thread.
+    ///
+    /// # Errors
+    /// The job comes back when the pool is closed.
+    pub fn submit_blocking(&self, job: J) -> Result<JobId, SubmitError<J>> {
+        block_on(self.submit(job))
+    }
+
+    /// Hands in many jobs, as many at once as there is room for.
+    ///
+    /// # Waiting
+    /// As [`submit`](Self::submit), for all of them; woken when half the queue is free.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, what was taken was taken, the rest is dropped. Await it by `&mut`, and
+    /// [`into_rest`](SubmitMany::into_rest) gives the rest back.
+    ///
+    /// # Panics
+    /// If the iterator does.
+    ///
+    /// # Errors
+    /// The rest comes back when the pool is closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::convert::Infallible;
+    /// use weirs_pipelines::WorkerPool;
+    /// use weirs_testing::sim::Sim;
+    ///
+    /// Sim::new(1).run(|runtime| async move {
+    ///     let work = async |n: u64| Ok::<_, Infallible>(n);
+    ///     let pool = WorkerPool::builder(work).queue(16).discard_results().build(&runtime).unwrap();
+    ///     assert_eq!(pool.submit_many(0..1000).await.unwrap(), 1000);
+    ///     assert_eq!(pool.close().await.done, 1000);
+    /// }).unwrap();
+    /// ```
+    pub fn submit_many<I: IntoIterator<Item = J>>(
+        &self,
+        jobs: I,
+    ) -> SubmitMany<'_, J, T, E, I::IntoIter> {
+        self.intake.submit_many(jobs)
+    }
+
+    /// Hands in a job, and waits for what comes of it: that goes to the caller, and not to the results.
+    ///
+    /// # Waiting
+    /// As [`submit`](Self::submit), and until the job has ended.
+    ///
+    /// # Cancel safety
+    /// Dropped before the job was taken, nothing happened. Dropped later, it is not begun, if it is not yet; one that
+    /// runs is not disturbed, and its result dropped.
+    ///
+    /// # Errors
+    /// Why there is no result; with the job, if it was not begun.
+    ///
+    /// # Examples
+    /// ```
+    /// use weirs_pipelines::{CallError, WorkerPool};
+    /// use weirs_testing::sim::Sim;
+    ///
+    /// Sim::new(1).run(|runtime| async move {
+    ///     let half = async |n: u64| if n % 2 == 0 { Ok(n / 2) } else { Err("it is odd") };
+    ///     let pool = WorkerPool::builder(half).build(&runtime).unwrap();
+    ///     assert_eq!(pool.call(8).await.unwrap(), 4);
+    ///     assert!(matches!(pool.call(7).await, Err(CallError::Failed("it is odd"))));
+    /// }).unwrap();
+    /// ```
+    pub fn call(&self, job: J) -> Call<'_, J, T, E> {
+        self.intake.call(job)
+    }
+
     /// Another handle to hand in jobs by; it does not keep the pool alive.
     pub fn intake(&self) -> Intake<J, T, E> {
         self.intake.clone()
@@ -130,9 +257,39 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
 
     /// The results, as they come or in the order of submission.
     ///
-    /// Several of them compete: each result goes to one. When the last is dropped, results are discarded, and counted.
+    /// Several of them compete: each result goes to one. When the last is dropped, results are discarded, and counted,
+    /// until there is another; in order, that begins with what is submitted from then on.
     pub fn results(&self) -> Results<J, T, E> {
-        Results::new(self.shared())
+        Results::new(self.shared(), None)
+    }
+
+    /// The results, and the pool with them: it is gone when they are dropped.
+    ///
+    /// The pool's own handle is dropped: no more jobs come when the last [`intake`](Self::intake) is, and the results
+    /// end when all jobs have.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::convert::Infallible;
+    /// use futures_lite::StreamExt;
+    /// use weirs_pipelines::WorkerPool;
+    /// use weirs_testing::sim::Sim;
+    ///
+    /// Sim::new(1).run(|runtime| async move {
+    ///     let double = async |n: u64| Ok::<_, Infallible>(2 * n);
+    ///     let pool = WorkerPool::builder(double).ordered().build(&runtime).unwrap();
+    ///     let intake = pool.intake();
+    ///     let feeder = runtime.spawn(async move { intake.submit_many(0..100).await.unwrap() });
+    ///     let results: Vec<_> = pool.into_results().map(|end| end.result.unwrap()).collect().await;
+    ///     assert_eq!(results.len(), 100);
+    ///     feeder.await.unwrap();
+    /// }).unwrap();
+    /// ```
+    pub fn into_results(self) -> Results<J, T, E> {
+        let Self { intake, owner } = self;
+        let results = Results::new(&Arc::clone(&owner.shared), Some(owner));
+        drop(intake);
+        results
     }
 
     /// Takes no more jobs, and finishes those that it has. The future waits for the end.
@@ -145,13 +302,13 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
 
     /// A look at the pool.
     pub fn stats(&self) -> PoolStats {
-        self.shared().stats(&self.crew)
+        self.shared().stats(&self.owner.crew)
     }
 }
 
-impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Drop for WorkerPool<J, T, E> {
+impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Drop for Owner<J, T, E> {
     fn drop(&mut self) {
-        self.shared().abandon();
+        self.shared.abandon();
         self.crew.dismiss();
     }
 }
@@ -162,21 +319,24 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> fmt::Debug for Wor
     }
 }
 
-/// Starts the workers.
-fn start<F: Factory>(
-    runtime: &Runtime,
-    shared: &Arc<Shared<JobOf<F>, OutputOf<F>, ErrorOf<F>>>,
-    factory: F,
-    workers: usize,
-) -> Result<Arc<Crew>, BuildError> {
-    let factory = Arc::new(factory);
-    let made = (0..workers).map(|number| worker::make(&*factory, number)).collect::<Result<Vec<_>, _>>()?;
-    let crew = Arc::new(Crew::default());
-    for (number, worker) in made.into_iter().enumerate() {
-        let (factory, shared) = (Arc::clone(&factory), Arc::clone(shared));
-        crew.hire(runtime, number, |desk| worker::run(number, worker, factory, shared, desk));
+/// What it takes to start a worker.
+struct Starter<F: Factory> {
+    runtime: Runtime,
+    shared: Arc<Shared<JobOf<F>, OutputOf<F>, ErrorOf<F>>>,
+    crew: Arc<Crew>,
+    factory: Arc<F>,
+    retry: Option<Retry<JobOf<F>>>,
+}
+
+impl<F: Factory> Starter<F> {
+    /// Starts a worker that the state has counted already.
+    fn start(&self, number: usize, worker: F::Worker) {
+        let desk = Arc::new(Desk::default());
+        let bench = Bench::new(Arc::clone(&self.shared), Arc::clone(&desk));
+        let life = worker::run(number, worker, Arc::clone(&self.factory), self.retry, bench);
+        let task = self.runtime.builder().name(format!("worker {number}")).spawn(life);
+        self.crew.hire(number, desk, task);
     }
-    Ok(crew)
 }
 
 pub(crate) type JobOf<F> = <<F as Factory>::Worker as Worker>::Job;

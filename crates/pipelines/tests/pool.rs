@@ -92,12 +92,22 @@ async fn a_panicking_job_costs_itself_only(runtime: Runtime) {
 
 #[apply(runtime_test)]
 async fn a_full_pool_gives_the_job_back_and_a_closed_one_too(runtime: Runtime) {
-    let work = async |n: u64| std::future::pending::<Result<u64, Infallible>>().await.map(|_| n);
+    let running = Arc::new(AtomicUsize::new(0));
+    let work = {
+        let running = Arc::clone(&running);
+        move |n: u64| {
+            running.fetch_add(1, Ordering::Relaxed);
+            async move { std::future::pending::<Result<u64, Infallible>>().await.map(|_| n) }
+        }
+    };
     let pool = WorkerPool::builder(work).workers(1).queue(1).build(&runtime).unwrap();
     let intake = pool.intake();
     pool.submit(1).await.unwrap();
     // The second waits in the queue, as soon as the worker has taken the first.
     pool.submit(2).await.unwrap();
+    while running.load(Ordering::Relaxed) == 0 {
+        yield_now().await;
+    }
     assert_eq!(intake.try_submit(3), Err(SubmitError::Full(3)));
     let report = pool.abort().await;
     let handed_back: Vec<_> = report.handed_back.iter().map(|(id, job)| (id.number(), *job)).collect();

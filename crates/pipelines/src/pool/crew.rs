@@ -1,17 +1,26 @@
 //! [`Crew`]: the tasks of the workers, and what each of them does.
 
-use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use weirs_runtime::{Instant, Runtime, Task};
+use weirs_runtime::{Instant, Task};
 
 use super::JobId;
 use super::stats::WorkerStats;
 
-/// The workers. Nothing in here is held by a worker, so that whoever drops the pool drops them.
+/// The workers' tasks, and the manager's. Whoever drops the pool dismisses them.
 #[derive(Debug, Default)]
-pub(super) struct Crew(Mutex<Vec<Hired>>);
+pub(super) struct Crew(Mutex<Tasks>);
+
+#[derive(Debug, Default)]
+struct Tasks {
+    hired: Vec<Hired>,
+    manager: Option<Task<()>>,
+    /// How long those have worked whose numbers others have now.
+    worked_before: Duration,
+    dismissed: bool,
+}
 
 #[derive(Debug)]
 struct Hired {
@@ -20,19 +29,41 @@ struct Hired {
 }
 
 impl Crew {
-    /// Starts a worker.
-    pub(super) fn hire<F>(&self, runtime: &Runtime, number: usize, work: impl FnOnce(Arc<Desk>) -> F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let desk = Arc::new(Desk::default());
-        let task = runtime.builder().name(format!("worker {number}")).spawn(work(Arc::clone(&desk)));
-        self.lock().push(Hired { desk, task: Some(task) });
+    /// The number for one more worker: of one who is gone, or the next.
+    pub(super) fn vacancy(&self) -> usize {
+        let hired = &self.lock().hired;
+        hired.iter().position(|hired| hired.desk.is_gone()).unwrap_or(hired.len())
     }
 
-    /// The workers' tasks: dropped or cancelled outside the lock.
+    /// Takes in the worker of that number; when all are dismissed, it goes at once.
+    pub(super) fn hire(&self, number: usize, desk: Arc<Desk>, task: Task<()>) {
+        let mut tasks = self.lock();
+        let hired = Hired { desk, task: Some(task) };
+        let unwanted = if tasks.dismissed {
+            Some(hired)
+        } else if let Some(place) = tasks.hired.get_mut(number) {
+            let before = std::mem::replace(place, hired);
+            tasks.worked_before += before.desk.worked(Instant::from_nanos(0));
+            Some(before)
+        } else {
+            tasks.hired.push(hired);
+            None
+        };
+        drop(tasks);
+        drop(unwanted);
+    }
+
+    /// Takes in who says how many workers there are.
+    pub(super) fn manage(&self, manager: Task<()>) {
+        self.lock().manager = Some(manager);
+    }
+
+    /// All tasks, the manager's first: dropped or cancelled outside the lock. No others are taken in.
     pub(super) fn take_tasks(&self) -> Vec<Task<()>> {
-        self.lock().iter_mut().filter_map(|hired| hired.task.take()).collect()
+        let mut tasks = self.lock();
+        tasks.dismissed = true;
+        let manager = tasks.manager.take();
+        manager.into_iter().chain(tasks.hired.iter_mut().filter_map(|hired| hired.task.take())).collect()
     }
 
     /// Ends every worker at once.
@@ -41,10 +72,16 @@ impl Crew {
     }
 
     pub(super) fn stats(&self) -> Vec<WorkerStats> {
-        self.lock().iter().map(|hired| hired.desk.stats()).collect()
+        self.lock().hired.iter().map(|hired| hired.desk.stats()).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Hired>> {
+    /// How long all workers together have worked until now.
+    pub(super) fn worked(&self, now: Instant) -> Duration {
+        let tasks = self.lock();
+        tasks.hired.iter().map(|hired| hired.desk.worked(now)).sum::<Duration>() + tasks.worked_before
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tasks> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -56,6 +93,8 @@ pub(super) struct Desk {
     job: AtomicU64,
     since: AtomicU64,
     done: AtomicU64,
+    /// The time of the jobs that it has ended.
+    worked: AtomicU64,
     gone: AtomicBool,
     /// A worker whose state a panic may have hurt, and who could not be made anew.
     suspect: AtomicBool,
@@ -68,9 +107,23 @@ impl Desk {
     }
 
     pub(super) fn ends(&self, now: Instant) {
+        let took = now.as_nanos().saturating_sub(self.since.load(Ordering::Relaxed));
+        self.worked.store(self.worked.load(Ordering::Relaxed) + took, Ordering::Relaxed);
         self.since.store(now.as_nanos(), Ordering::Relaxed);
         self.job.store(0, Ordering::Relaxed);
         self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// How long it has worked until now: a look from aside, that may be a job off.
+    fn worked(&self, now: Instant) -> Duration {
+        let since = self.since.load(Ordering::Relaxed);
+        let at_work = self.job.load(Ordering::Relaxed) != 0;
+        let current = if at_work { now.as_nanos().saturating_sub(since) } else { 0 };
+        Duration::from_nanos(self.worked.load(Ordering::Relaxed) + current)
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
     }
 
     pub(super) fn not_renewed(&self) {

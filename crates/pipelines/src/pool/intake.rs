@@ -6,13 +6,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use weirs_runtime::Instant;
 use weirs_runtime::waiting::Ticket;
+use weirs_runtime::{Instant, block_on};
 
 use super::JobId;
-use super::state::Shared;
+use super::call::Call;
+use super::state::{Offer, Shared};
+use super::submit_many::SubmitMany;
 
-/// A handle to hand in jobs by. When the last one is dropped, and the pool with them, no more jobs come.
+/// A handle to hand in jobs by. When the last one is dropped, no more jobs come; the pool itself is one, until
+/// [`into_results`](crate::WorkerPool::into_results) lets go of it.
 pub struct Intake<J: Send + 'static, T: Send + 'static, E: Send + 'static>(Arc<Shared<J, T, E>>);
 
 impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Intake<J, T, E> {
@@ -27,7 +30,7 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Intake<J, T, E> {
 
     /// Hands in a job; see [`WorkerPool::submit`](crate::WorkerPool::submit).
     pub fn submit(&self, job: J) -> Submit<'_, J, T, E> {
-        Submit { shared: &self.0, job: Some(job), deadline: Instant::FAR_FUTURE, ticket: None }
+        Submit::new(&self.0, self.0.offer(job))
     }
 
     /// Hands in a job if there is room at once; see [`WorkerPool::try_submit`](crate::WorkerPool::try_submit).
@@ -35,10 +38,32 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Intake<J, T, E> {
     /// # Errors
     /// The job comes back, with the reason.
     pub fn try_submit(&self, job: J) -> Result<JobId, SubmitError<J>> {
-        self.0.try_submit(job, Instant::FAR_FUTURE).map_err(|(job, closed)| match closed {
+        self.0.try_submit(self.0.offer(job)).map_err(|(job, closed)| match closed {
             true => SubmitError::Closed(job),
             false => SubmitError::Full(job),
         })
+    }
+
+    /// Hands in a job, and blocks the thread meanwhile; see
+    /// [`WorkerPool::submit_blocking`](crate::WorkerPool::submit_blocking).
+    ///
+    /// # Errors
+    /// The job comes back when the pool is closed.
+    pub fn submit_blocking(&self, job: J) -> Result<JobId, SubmitError<J>> {
+        block_on(self.submit(job))
+    }
+
+    /// Hands in many jobs; see [`WorkerPool::submit_many`](crate::WorkerPool::submit_many).
+    pub fn submit_many<I: IntoIterator<Item = J>>(
+        &self,
+        jobs: I,
+    ) -> SubmitMany<'_, J, T, E, I::IntoIter> {
+        SubmitMany::new(&self.0, jobs.into_iter())
+    }
+
+    /// Hands in a job and waits for its result; see [`WorkerPool::call`](crate::WorkerPool::call).
+    pub fn call(&self, job: J) -> Call<'_, J, T, E> {
+        Call::new(&self.0, job)
     }
 
     /// Whether no more jobs are taken.
@@ -70,16 +95,28 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> fmt::Debug for Int
 #[must_use = "nothing is submitted unless it is awaited"]
 pub struct Submit<'p, J: Send + 'static, T: Send + 'static, E: Send + 'static> {
     shared: &'p Shared<J, T, E>,
-    job: Option<J>,
-    deadline: Instant,
+    /// Gone when it is ready.
+    offer: Option<Offer<J, T, E>>,
     ticket: Option<Ticket>,
 }
 
-impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Submit<'_, J, T, E> {
+impl<'p, J: Send + 'static, T: Send + 'static, E: Send + 'static> Submit<'p, J, T, E> {
+    pub(super) fn new(shared: &'p Shared<J, T, E>, offer: Offer<J, T, E>) -> Self {
+        Self { shared, offer: Some(offer), ticket: None }
+    }
+
     /// The same job, which is not begun any more when this has passed: it ends as
     /// [`Expired`](crate::JobError::Expired).
+    ///
+    /// # Panics
+    /// With debug assertions, when the instant is of another clock than the pool's.
+    #[track_caller]
     pub fn by(mut self, deadline: Instant) -> Self {
-        self.deadline = deadline;
+        // Here, and not in a worker.
+        let _ = deadline <= self.shared.clock.now();
+        if let Some(offer) = &mut self.offer {
+            offer.deadline = deadline;
+        }
         self
     }
 }
@@ -92,10 +129,10 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Future for Submit<
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        assert!(this.job.is_some(), "it is not polled after its end");
-        let polled = this.shared.poll_submit(&mut this.job, this.deadline, &mut this.ticket, cx);
-        polled.map(|result| match (result, this.job.take()) {
-            (Err(()), Some(job)) => Err(SubmitError::Closed(job)),
+        assert!(this.offer.is_some(), "it is not polled after its end");
+        let polled = this.shared.poll_submit(&mut this.offer, &mut this.ticket, cx);
+        polled.map(|result| match (result, this.offer.take()) {
+            (Err(()), Some(offer)) => Err(SubmitError::Closed(offer.job)),
             (Ok(id), _) => Ok(id),
             (Err(()), None) => unreachable!("a job that is refused stays"),
         })

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use weirs_runtime::Task;
 use weirs_runtime::waiting::Ticket;
 
 use super::WorkerPool;
@@ -26,11 +28,12 @@ pub struct Settled {
     pub panicked: u64,
     /// Not begun in time.
     pub expired: u64,
-    /// Cancelled in the middle.
+    /// Cancelled in the middle; or before, when the caller of a [`call`](crate::WorkerPool::call) was gone.
     pub interrupted: u64,
-    /// Given back by [`shutdown`](crate::WorkerPool::shutdown), or dropped with the pool.
+    /// Not begun when the pool stopped: given back by [`shutdown`](crate::WorkerPool::shutdown) or to the caller of a
+    /// [`call`](crate::WorkerPool::call), or dropped with the pool.
     pub handed_back: u64,
-    /// Of the ends above, how many nobody read.
+    /// Of the ends above, how many results were there when nobody was to read them.
     pub discarded: u64,
 }
 
@@ -44,6 +47,28 @@ impl Settled {
             Err(JobError::Interrupted) => &mut self.interrupted,
         };
         *counter += 1;
+    }
+
+    /// How many jobs have ended, one way or another.
+    pub fn ended(&self) -> u64 {
+        self.done + self.failed + self.panicked + self.expired + self.interrupted + self.handed_back
+    }
+}
+
+impl fmt::Display for Settled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} taken, {} done", self.taken, self.done)?;
+        let others = [
+            (self.failed, "failed"),
+            (self.panicked, "panicked"),
+            (self.expired, "expired"),
+            (self.interrupted, "interrupted"),
+            (self.handed_back, "handed back"),
+            (self.discarded, "discarded"),
+        ];
+        others.iter().filter(|(number, _)| *number > 0).try_for_each(|(number, how)| {
+            write!(f, ", {number} {how}")
+        })
     }
 }
 
@@ -115,24 +140,21 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     /// # Cancel safety
     /// The pool goes with the future: what is not done by then is dropped.
     pub async fn shutdown(self, limit: Duration) -> Shutdown<J, T, E> {
-        let clock = self.shared().clock.clone();
-        let in_time = clock.timeout(limit, self.close()).await;
-        let mut handed_back = Vec::new();
+        let shared = Arc::clone(self.shared());
+        let in_time = shared.clock.timeout(limit, self.close()).await;
         if in_time.is_err() {
-            // What workers have in hand comes back to the queue when they are gone.
-            handed_back.extend(self.shared().take_queue());
-            for task in self.crew.take_tasks() {
+            // First all are told, then all are waited for. What a worker has not begun comes back when it is gone.
+            shared.stop();
+            let tasks = self.owner.crew.take_tasks();
+            tasks.iter().for_each(Task::abort);
+            for task in tasks {
                 let _ = task.cancel().await;
             }
-            handed_back.extend(self.shared().take_queue());
-            handed_back.sort_by_key(|entry| entry.id);
         }
-        let unread = self.shared().take_finished();
-        let settled = self.shared().counts();
         Shutdown {
-            settled,
-            handed_back: handed_back.into_iter().map(|entry| (entry.id, entry.job)).collect(),
-            unread,
+            handed_back: shared.take_left(),
+            unread: shared.take_unread(),
+            settled: shared.counts(),
         }
     }
 

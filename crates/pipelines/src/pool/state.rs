@@ -1,62 +1,143 @@
 //! [`Shared`]: the pool's one state in one lock: what waits, what runs, what is done, and who waits for what.
 //!
 //! Rules.
-//! 1. A job is in exactly one of: the queue, the hands of a worker, the finished ones, or outside. It moves under the
-//!    lock, and every move is counted.
-//! 2. At most `room` jobs are in the pool; a place is free again when the result was taken by a reader, or discarded.
+//! 1. A job is in exactly one of: the queue (or behind one of its key), the hands of a worker, the unread
+//!    ones, those left over, or outside. It moves under the lock, and every move is counted.
+//! 2. At most `room` jobs are in the pool; a place is free again when the result was taken by a reader, went to
+//!    its caller, or was discarded.
 //! 3. So a worker never waits for readers: there is always room for what it has finished.
-//! 4. No user code runs under the lock: what is dropped is carried out of it first.
+//! 4. No user code runs under the lock: what is dropped or answered is carried out of it first, in an [`Out`].
+//! 5. Without a worker the pool is closed, and what waits is handed back: nobody waits for what cannot come.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use weirs_runtime::waiting::{Look, Serve, Served, Ticket, Turn, Waiters, Wakes, let_go};
+use weirs_channels_utils::oneshot;
+use weirs_runtime::waiting::{Serve, Served, Ticket, Turn, Wakes, let_go};
 use weirs_runtime::{Clock, Instant};
 
-use super::completion::{Completion, JobId};
+use super::call::CallError;
+use super::completion::{Completion, JobError, JobId};
 use super::crew::Crew;
+use super::keys::Keys;
+use super::line::Line;
+use super::measures::Measures;
+use super::outbox::Outbox;
 use super::shutdown::Settled;
 use super::stats::PoolStats;
 use crate::panics;
 
-/// The most jobs that a worker takes at once.
+/// The most jobs that a worker takes at once, and the most results that a reader does.
 const MOST_IN_HAND: usize = 32;
 
-/// A job that waits.
-pub(super) struct Entry<J> {
+/// Where the result of a call goes.
+pub(super) type Reply<J, T, E> = oneshot::Sender<Result<T, CallError<J, E>>>;
+
+/// The key of a job, as a hash.
+pub(super) type KeyOf<J> = Arc<dyn Fn(&J) -> u64 + Send + Sync>;
+
+/// What is known of a job besides the job.
+pub(super) struct Slip<J, T, E> {
     pub(super) id: JobId,
-    pub(super) job: J,
+    /// Its place among those whose results are read.
+    order: u64,
+    key: u64,
     /// [`Instant::FAR_FUTURE`] without one.
     pub(super) deadline: Instant,
+    /// When it was taken, if that is measured.
+    pub(super) since: Instant,
+    pub(super) reply: Option<Reply<J, T, E>>,
+}
+
+/// A job that waits.
+pub(super) struct Entry<J, T, E> {
+    pub(super) slip: Slip<J, T, E>,
+    pub(super) job: J,
+}
+
+/// A job that is handed in.
+pub(super) struct Offer<J, T, E> {
+    pub(super) job: J,
+    pub(super) key: u64,
+    pub(super) deadline: Instant,
+    pub(super) reply: Option<Reply<J, T, E>>,
+}
+
+/// A job that has ended.
+pub(super) struct Finished<J, T, E> {
+    pub(super) slip: Slip<J, T, E>,
+    pub(super) result: Result<T, JobError<J, E>>,
+    pub(super) attempts: u32,
+    /// How long it waited and how long it took, in nanoseconds.
+    pub(super) times: Option<(u64, u64)>,
+}
+
+/// What is carried out of the lock.
+pub(super) struct Out<J, T, E> {
+    answers: Vec<Answer<J, T, E>>,
+    discarded: Vec<Completion<J, T, E>>,
+    dropped: Vec<J>,
+}
+
+type Answer<J, T, E> = (Reply<J, T, E>, Result<T, CallError<J, E>>);
+
+impl<J, T, E> Default for Out<J, T, E> {
+    fn default() -> Self {
+        Self { answers: Vec::new(), discarded: Vec::new(), dropped: Vec::new() }
+    }
+}
+
+impl<J, T, E> Out<J, T, E> {
+    /// Answers, and drops, outside the lock.
+    pub(super) fn clear(&mut self) {
+        for (reply, answer) in self.answers.drain(..) {
+            if let Err(unheard) = reply.send(answer) {
+                panics::let_go(unheard);
+            }
+        }
+        self.discarded.drain(..).for_each(panics::let_go);
+        self.dropped.drain(..).for_each(panics::let_go);
+    }
 }
 
 pub(crate) struct Shared<J, T, E> {
     pub(super) clock: Clock,
+    key: Option<KeyOf<J>>,
+    measured: bool,
+    /// Set under the lock, and read by workers between two jobs.
+    stopped: Arc<AtomicBool>,
     pub(super) state: Served<State<J, T, E>>,
 }
 
 pub(super) struct State<J, T, E> {
-    queue: VecDeque<Entry<J>>,
-    /// What is done and not taken. In order, the first one's number is `base`, and a gap is a job that is not done.
-    finished: VecDeque<Option<Completion<J, T, E>>>,
-    /// How many of those are no gaps.
-    unread: usize,
-    base: u64,
-    ordered: bool,
+    queue: VecDeque<Entry<J, T, E>>,
+    keys: Option<Keys<Entry<J, T, E>>>,
+    outbox: Outbox<Completion<J, T, E>>,
+    /// Not begun, and to be handed back.
+    left: Vec<Entry<J, T, E>>,
     /// In the hands of workers.
     in_hand: usize,
-    next: u64,
+    next_id: u64,
+    next_order: u64,
     queue_most: usize,
     room: usize,
+    /// How many workers there shall be, and how many there are.
+    wanted: usize,
     workers: usize,
+    stop_on_error: bool,
     /// No more jobs are taken.
     closed: bool,
-    /// The owner is gone: what a worker has not begun goes nowhere.
+    /// None is begun any more.
+    stopped: Arc<AtomicBool>,
+    /// The owner is gone: what is handed back goes nowhere.
     abandoned: bool,
     intakes: usize,
     readers: Readers,
     counts: Settled,
+    retried: u64,
+    measures: Option<Box<Measures>>,
     submitters: Line,
     idle: Line,
     waiting_readers: Line,
@@ -72,32 +153,43 @@ enum Readers {
     Gone,
 }
 
-/// How large a pool is.
-pub(super) struct Sizes {
+/// How a pool is set up.
+pub(super) struct Plan<J> {
     pub(super) queue: usize,
-    pub(super) workers: usize,
     pub(super) unread: usize,
+    /// How many workers there are at first, and at most.
+    pub(super) workers: usize,
+    pub(super) most_workers: usize,
     pub(super) ordered: bool,
+    pub(super) discards: bool,
+    pub(super) stop_on_error: bool,
+    pub(super) measured: bool,
+    pub(super) key: Option<KeyOf<J>>,
 }
 
 impl<J, T, E> State<J, T, E> {
-    fn new(sizes: &Sizes) -> Self {
+    fn new(plan: &Plan<J>, now: Instant, stopped: Arc<AtomicBool>) -> Self {
         Self {
             queue: VecDeque::new(),
-            finished: VecDeque::new(),
-            unread: 0,
-            base: 0,
-            ordered: sizes.ordered,
+            keys: plan.key.is_some().then(Keys::default),
+            outbox: Outbox::new(plan.ordered),
+            left: Vec::new(),
             in_hand: 0,
-            next: 0,
-            queue_most: sizes.queue,
-            room: sizes.queue.saturating_add(sizes.workers).saturating_add(sizes.unread),
-            workers: sizes.workers,
+            next_id: 0,
+            next_order: 0,
+            queue_most: plan.queue,
+            room: plan.queue.saturating_add(plan.most_workers).saturating_add(plan.unread),
+            wanted: plan.workers,
+            workers: plan.workers,
+            stop_on_error: plan.stop_on_error,
             closed: false,
+            stopped,
             abandoned: false,
             intakes: 1,
-            readers: Readers::NotYet,
+            readers: if plan.discards { Readers::Gone } else { Readers::NotYet },
             counts: Settled::default(),
+            retried: 0,
+            measures: plan.measured.then(|| Box::new(Measures::new(now))),
             submitters: Line::default(),
             idle: Line::default(),
             waiting_readers: Line::default(),
@@ -105,61 +197,121 @@ impl<J, T, E> State<J, T, E> {
         }
     }
 
+    /// How many jobs wait.
+    fn queued(&self) -> usize {
+        self.queue.len() + self.keys.as_ref().map_or(0, Keys::waiting)
+    }
+
     /// How many jobs may come in.
     fn free(&self) -> usize {
-        let inside = self.queue.len() + self.in_hand + self.unread;
-        self.queue_most.saturating_sub(self.queue.len()).min(self.room.saturating_sub(inside))
+        let inside = self.queued() + self.in_hand + self.outbox.len();
+        self.queue_most.saturating_sub(self.queued()).min(self.room.saturating_sub(inside))
     }
 
     /// Whether every job that was taken has ended.
     fn is_settled(&self) -> bool {
-        self.closed && self.queue.is_empty() && self.in_hand == 0
+        self.closed && self.queued() == 0 && self.in_hand == 0
     }
 
     /// Whether no result will ever come.
     fn is_over(&self) -> bool {
-        self.is_settled() && self.unread == 0
+        self.is_settled() && self.outbox.len() == 0
     }
 
-    fn can_read(&self) -> bool {
-        match self.finished.front() {
-            Some(Some(_)) => true,
-            // A job that was handed back: nothing comes of it any more.
-            Some(None) => self.is_settled() && self.unread > 0,
-            None => false,
-        }
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 
-    fn push(&mut self, job: J, deadline: Instant) -> JobId {
-        let id = JobId(self.next);
-        self.next += 1;
+    fn push(&mut self, offer: Offer<J, T, E>, since: Instant) -> JobId {
+        let Offer { job, key, deadline, reply } = offer;
+        let id = JobId(self.next_id);
+        let order = self.next_order;
+        self.next_id += 1;
+        self.next_order += u64::from(reply.is_none());
         self.counts.taken += 1;
-        self.queue.push_back(Entry { id, job, deadline });
+        let entry = Entry { slip: Slip { id, order, key, deadline, since, reply }, job };
+        let entry = match &mut self.keys {
+            Some(keys) => keys.admit(key, entry),
+            None => Some(entry),
+        };
+        self.queue.extend(entry);
         id
     }
 
-    /// Takes in what a worker has finished. What nobody reads is left in `done`.
-    fn take_in(&mut self, done: &mut Vec<Completion<J, T, E>>) {
-        self.in_hand -= done.len();
-        for completion in done.iter() {
-            self.counts.count(&completion.result);
-        }
-        if self.readers == Readers::Gone {
-            self.counts.discarded += done.len() as u64;
-            return;
-        }
-        self.unread += done.len();
-        if !self.ordered {
-            self.finished.extend(done.drain(..).map(Some));
-            return;
-        }
-        for completion in done.drain(..) {
-            let place = (completion.id.0 - self.base) as usize;
-            if self.finished.len() <= place {
-                self.finished.resize_with(place + 1, || None);
+    /// Takes in what a worker has finished.
+    fn take_in(&mut self, done: &mut Vec<Finished<J, T, E>>, out: &mut Out<J, T, E>) {
+        let mut stops = false;
+        for Finished { slip, result, attempts, times } in done.drain(..) {
+            self.in_hand -= 1;
+            self.counts.count(&result);
+            self.retried += u64::from(attempts.saturating_sub(1));
+            if let (Some(measures), Some((waited, took))) = (&mut self.measures, times) {
+                measures.add(waited, took);
             }
-            self.finished[place] = Some(completion);
+            if let Some(keys) = &mut self.keys {
+                self.queue.extend(keys.done(slip.key));
+            }
+            if let Some(reply) = slip.reply {
+                out.answers.push((reply, result.map_err(CallError::from)));
+                continue;
+            }
+            stops |= matches!(result, Err(JobError::Failed(_) | JobError::Panicked(_)));
+            let completion = Completion { id: slip.id, attempts, result };
+            let unwanted = match self.readers {
+                Readers::Gone => Some(completion),
+                _ => self.outbox.put(slip.order, completion),
+            };
+            self.counts.discarded += u64::from(unwanted.is_some());
+            out.discarded.extend(unwanted);
         }
+        if stops && self.stop_on_error {
+            self.stop(out);
+        }
+    }
+
+    /// No job is begun any more.
+    fn stop(&mut self, out: &mut Out<J, T, E>) {
+        self.closed = true;
+        self.stopped.store(true, Ordering::Relaxed);
+        let waiting = std::mem::take(&mut self.queue);
+        let behind = self.keys.as_mut().map(Keys::take);
+        for entry in waiting.into_iter().chain(behind.into_iter().flatten()) {
+            self.hand_back(entry, out);
+        }
+    }
+
+    /// The job was not begun, and will not be.
+    fn hand_back(&mut self, entry: Entry<J, T, E>, out: &mut Out<J, T, E>) {
+        self.counts.handed_back += 1;
+        let Entry { slip, job } = entry;
+        match slip.reply {
+            Some(reply) => out.answers.push((reply, Err(CallError::Closed(job)))),
+            None => {
+                self.outbox.never(slip.order);
+                if self.abandoned {
+                    out.dropped.push(job);
+                } else {
+                    self.left.push(Entry { slip, job });
+                }
+            }
+        }
+    }
+
+    /// Takes back what a worker has not begun.
+    fn put_back(&mut self, hand: &mut VecDeque<Entry<J, T, E>>, out: &mut Out<J, T, E>) {
+        self.in_hand -= hand.len();
+        while let Some(entry) = hand.pop_back() {
+            if self.is_stopped() {
+                self.hand_back(entry, out);
+            } else {
+                self.queue.push_front(entry);
+            }
+        }
+    }
+
+    /// How many results one of the readers takes at once: one of several takes no more than it reads now.
+    fn portion(&self) -> usize {
+        if let Readers::Some(2..) = self.readers { 1 } else { MOST_IN_HAND }
     }
 }
 
@@ -167,67 +319,23 @@ impl<J, T, E> Serve for State<J, T, E> {
     fn somebody_waits(&self) -> bool {
         [&self.submitters, &self.idle, &self.waiting_readers, &self.settling]
             .iter()
-            .any(|line| !line.waiters.is_empty())
+            .any(|line| !line.is_empty())
     }
 
     fn serve(&mut self, wakes: &mut Wakes) {
         let all_if = |all: bool, some: usize| if all { usize::MAX } else { some };
-        self.idle.call(all_if(self.closed, self.queue.len()), wakes);
-        self.submitters.call(all_if(self.closed, self.free()), wakes);
-        let readable = if self.can_read() { self.unread } else { 0 };
-        self.waiting_readers.call(all_if(self.is_over(), readable), wakes);
-        self.settling.call(all_if(self.is_settled(), 0), wakes);
-    }
-}
-
-/// Those who wait for the same thing, and how many of them were called and have not come yet.
-#[derive(Default)]
-struct Line {
-    waiters: Waiters,
-    called: usize,
-}
-
-impl Line {
-    /// Calls the first ones, so that with those who were called already there is one for each of so many things.
-    fn call(&mut self, things: usize, wakes: &mut Wakes) {
-        while self.called < things && !wakes.is_full() {
-            let Some(waker) = self.waiters.call_first() else { return };
-            self.called += 1;
-            wakes.add(waker);
+        let settled = self.is_settled();
+        let too_many = self.workers.saturating_sub(self.wanted);
+        self.idle.call(all_if(settled || self.is_stopped(), self.queue.len() + too_many), wakes);
+        let free = self.free();
+        self.submitters.call(all_if(self.closed, free), wakes);
+        if free > 0 && self.queue.is_empty() {
+            // Whoever waits for several places at once gets what there is, before a worker stands idle.
+            self.submitters.call_one(wakes);
         }
-    }
-
-    /// Whether somebody who comes now may go before those who wait: there is more than these were called for.
-    fn is_free(&self, things: usize) -> bool {
-        self.waiters.is_empty() && self.called < things
-    }
-
-    /// Whether the holder of this ticket was called.
-    fn is_called(&self, ticket: Option<Ticket>) -> bool {
-        ticket.is_some_and(|ticket| self.waiters.is_called(ticket))
-    }
-
-    /// The holder goes, served or not.
-    fn leave(&mut self, ticket: &mut Option<Ticket>, look: &mut Look<'_, '_>) {
-        self.called -= usize::from(self.is_called(*ticket));
-        look.leave(&mut self.waiters, ticket);
-    }
-
-    /// Waits, in the last place; whoever was called in vain in the first.
-    fn wait<R>(&mut self, ticket: &mut Option<Ticket>, look: &mut Look<'_, '_>) -> Turn<R> {
-        if !self.is_called(*ticket) {
-            return look.wait(&mut self.waiters, 0, ticket);
-        }
-        let turn = look.wait_first(&mut self.waiters, 0, ticket);
-        self.called -= usize::from(matches!(turn, Turn::Waits));
-        turn
-    }
-
-    /// Takes out one who gives up. The waker is for the caller to drop, outside the lock.
-    #[must_use]
-    fn give_up(&mut self, ticket: Ticket) -> Option<std::task::Waker> {
-        self.called -= usize::from(self.waiters.is_called(ticket));
-        self.waiters.leave(ticket)
+        // All of them: one that was polled once, and then left alone, must not keep a result from the others.
+        self.waiting_readers.call(all_if(self.is_over() || self.outbox.ready() > 0, 0), wakes);
+        self.settling.call(all_if(settled, 0), wakes);
     }
 }
 
@@ -235,47 +343,93 @@ impl Line {
 pub(super) enum Next {
     /// There is something in its hand.
     Jobs,
-    /// There never will be.
-    Over,
+    /// There never will be, or there is one worker too many.
+    Leave,
 }
 
 impl<J, T, E> Shared<J, T, E> {
-    pub(super) fn new(clock: Clock, sizes: &Sizes) -> Arc<Self> {
-        Arc::new(Self { clock, state: Served::new(State::new(sizes)) })
+    pub(super) fn new(clock: Clock, plan: &Plan<J>) -> Arc<Self> {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let state = State::new(plan, clock.now(), Arc::clone(&stopped));
+        let (key, measured) = (plan.key.clone(), plan.measured);
+        Arc::new(Self { clock, key, measured, stopped, state: Served::new(state) })
     }
 
-    pub(super) fn try_submit(&self, job: J, deadline: Instant) -> Result<JobId, (J, bool)> {
-        self.state.change(|state| match state.submitters.is_free(state.free()) {
-            _ if state.closed => Err((job, true)),
-            true => Ok(state.push(job, deadline)),
-            false => Err((job, false)),
+    /// Without a key of the job's, and of the user's code.
+    pub(super) fn offer(&self, job: J) -> Offer<J, T, E> {
+        let key = self.key.as_ref().map_or(0, |key| key(&job));
+        Offer { job, key, deadline: Instant::FAR_FUTURE, reply: None }
+    }
+
+    fn since(&self) -> Instant {
+        if self.measured { self.clock.now() } else { Instant::from_nanos(0) }
+    }
+
+    pub(super) fn is_measured(&self) -> bool {
+        self.measured
+    }
+
+    /// Whether no job is begun any more.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// The offer comes back with whether the pool is closed.
+    pub(super) fn try_submit(&self, offer: Offer<J, T, E>) -> Result<JobId, (J, bool)> {
+        let since = self.since();
+        self.state.change(|state| match state.submitters.share(None, state.free()) {
+            _ if state.closed => Err((offer.job, true)),
+            0 => Err((offer.job, false)),
+            _ => Ok(state.push(offer, since)),
         })
     }
 
-    /// The job is taken out when it is submitted; with an error it stays.
+    /// The offer is taken out when it is submitted; when the pool is closed it stays.
     pub(super) fn poll_submit(
         &self,
-        job: &mut Option<J>,
-        deadline: Instant,
+        offer: &mut Option<Offer<J, T, E>>,
         ticket: &mut Option<Ticket>,
         cx: &Context<'_>,
     ) -> Poll<Result<JobId, ()>> {
+        let since = self.since();
         self.state.poll(cx, |state, look| {
             if state.closed {
                 state.submitters.leave(ticket, look);
                 return Turn::Ready(Err(()));
             }
-            let free = state.free();
-            let may = match ticket {
-                Some(_) => state.submitters.is_called(*ticket) && free > 0,
-                None => state.submitters.is_free(free),
-            };
-            if !may {
-                return state.submitters.wait(ticket, look);
+            if state.submitters.share(*ticket, state.free()) == 0 {
+                return state.submitters.wait(1, ticket, look);
             }
             state.submitters.leave(ticket, look);
-            let job = job.take().expect("it is there until it is submitted");
-            Turn::Ready(Ok(state.push(job, deadline)))
+            let offer = offer.take().expect("it is there until it is submitted");
+            Turn::Ready(Ok(state.push(offer, since)))
+        })
+    }
+
+    /// Submits as many as fit; ready when it was at least one, with how many.
+    pub(super) fn poll_submit_some(
+        &self,
+        offers: &mut VecDeque<Offer<J, T, E>>,
+        ticket: &mut Option<Ticket>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<usize, ()>> {
+        let since = self.since();
+        self.state.poll(cx, |state, look| {
+            if state.closed {
+                state.submitters.leave(ticket, look);
+                return Turn::Ready(Err(()));
+            }
+            let number = state.submitters.share(*ticket, state.free()).min(offers.len());
+            if number == 0 {
+                // Half a queue at a time, or it would be woken for every job.
+                let wants = offers.len().min(state.queue_most.div_ceil(2));
+                return state.submitters.wait(wants, ticket, look);
+            }
+            state.submitters.leave(ticket, look);
+            for offer in offers.drain(..number) {
+                state.push(offer, since);
+            }
+            Turn::Ready(Ok(number))
         })
     }
 
@@ -283,24 +437,40 @@ impl<J, T, E> Shared<J, T, E> {
         let_go(self.state.change(|state| state.submitters.give_up(ticket)));
     }
 
+    /// Whether there is a worker at all.
+    pub(super) fn has_workers(&self) -> bool {
+        self.state.peek(|state| state.workers > 0)
+    }
+
+    /// One more worker comes, besides those of the plan. False says that it is not wanted.
+    pub(super) fn join(&self) -> bool {
+        self.state.change(|state| {
+            let wanted = state.workers < state.wanted && !state.is_stopped() && !state.is_settled();
+            state.workers += usize::from(wanted);
+            wanted
+        })
+    }
+
     /// Gives what is finished, and asks for more. `slow` workers take one job at a time.
     pub(super) fn poll_next(
         &self,
-        finished: &mut Vec<Completion<J, T, E>>,
-        hand: &mut VecDeque<Entry<J>>,
+        finished: &mut Vec<Finished<J, T, E>>,
+        hand: &mut VecDeque<Entry<J, T, E>>,
         slow: bool,
         ticket: &mut Option<Ticket>,
+        out: &mut Out<J, T, E>,
         cx: &Context<'_>,
     ) -> Poll<Next> {
         let polled = self.state.poll(cx, |state, look| {
-            state.take_in(finished);
+            state.take_in(finished, out);
+            if state.workers > state.wanted || state.is_settled() || state.is_stopped() {
+                state.idle.leave(ticket, look);
+                return Turn::Ready(Next::Leave);
+            }
             let number = match state.queue.len() {
-                0 if state.closed => {
-                    state.idle.leave(ticket, look);
-                    return Turn::Ready(Next::Over);
-                }
-                0 => return state.idle.wait(ticket, look),
-                _ if slow => 1,
+                0 => return state.idle.wait(1, ticket, look),
+                // Those of one key shall not wait in two hands.
+                _ if slow || state.keys.is_some() => 1,
                 len => (len / state.workers).clamp(1, MOST_IN_HAND),
             };
             state.idle.leave(ticket, look);
@@ -308,33 +478,52 @@ impl<J, T, E> Shared<J, T, E> {
             hand.extend(state.queue.drain(..number));
             Turn::Ready(Next::Jobs)
         });
-        // Discarded ones, outside the lock.
-        finished.drain(..).for_each(panics::let_go);
+        out.clear();
         polled
     }
 
-    /// Gives what is finished.
-    pub(super) fn give(&self, finished: &mut Vec<Completion<J, T, E>>) {
-        if !finished.is_empty() {
-            self.state.change(|state| state.take_in(finished));
-            finished.drain(..).for_each(panics::let_go);
+    /// Gives what is finished, and what was not begun.
+    pub(super) fn give(
+        &self,
+        finished: &mut Vec<Finished<J, T, E>>,
+        hand: &mut VecDeque<Entry<J, T, E>>,
+        out: &mut Out<J, T, E>,
+    ) {
+        if finished.is_empty() && hand.is_empty() {
+            return;
         }
+        self.state.change(|state| {
+            state.take_in(finished, out);
+            state.put_back(hand, out);
+        });
+        out.clear();
     }
 
-    /// A worker goes: it gives its place in the line back, and what it has not begun, to the front of the queue.
-    pub(super) fn leave(&self, ticket: Option<Ticket>, hand: &mut VecDeque<Entry<J>>) {
+    /// A worker goes. The last one closes the pool.
+    pub(super) fn leave(&self, ticket: Option<Ticket>) {
+        let mut out = Out::default();
         let_go(self.state.change(|state| {
-            state.in_hand -= hand.len();
-            if state.abandoned {
-                state.counts.handed_back += hand.len() as u64;
-            } else {
-                while let Some(entry) = hand.pop_back() {
-                    state.queue.push_front(entry);
-                }
+            state.workers -= 1;
+            if state.workers == 0 {
+                state.stop(&mut out);
             }
             ticket.and_then(|ticket| state.idle.give_up(ticket))
         }));
-        hand.drain(..).for_each(panics::let_go);
+        out.clear();
+    }
+
+    /// How many workers there shall be: those that are too many leave between two jobs.
+    pub(super) fn want(&self, workers: usize) {
+        self.state.change(|state| state.wanted = workers);
+    }
+
+    /// Works on the measurements; none are taken without `measured`.
+    pub(super) fn measures<R>(&self, look: impl FnOnce(&mut Measures, Backlog) -> R) -> Option<R> {
+        self.state.change(|state| {
+            let oldest = state.queue.front().map(|entry| entry.slip.since);
+            let backlog = Backlog { queued: state.queued(), oldest, workers: state.workers };
+            state.measures.as_mut().map(|measures| look(measures, backlog))
+        })
     }
 
     /// Takes what can be read, for one of the readers.
@@ -345,44 +534,55 @@ impl<J, T, E> Shared<J, T, E> {
         cx: &Context<'_>,
     ) -> Poll<Option<()>> {
         self.state.poll(cx, |state, look| {
-            if !state.can_read() {
+            if state.outbox.ready() == 0 {
                 if state.is_over() {
                     state.waiting_readers.leave(ticket, look);
                     return Turn::Ready(None);
                 }
-                return state.waiting_readers.wait(ticket, look);
+                return state.waiting_readers.wait(1, ticket, look);
             }
             state.waiting_readers.leave(ticket, look);
-            state.read(into);
+            state.outbox.read(into, state.portion());
             Turn::Ready(Some(()))
         })
     }
 
-    /// A reader goes, with what it has in hand.
+    /// A reader goes. What it has in hand goes to the others; the last one's is discarded with all the rest.
     pub(super) fn drop_reader(&self, ticket: Option<Ticket>, left: &mut VecDeque<Completion<J, T, E>>) {
         let (waker, gone) = self.state.change(|state| {
-            if let Readers::Some(number) = state.readers {
-                state.readers = if number > 1 { Readers::Some(number - 1) } else { Readers::Gone };
-            }
-            state.counts.discarded += left.len() as u64;
-            let gone = if state.readers == Readers::Gone { state.take_finished() } else { VecDeque::new() };
+            state.outbox.put_back(left);
+            let gone = match state.readers {
+                Readers::Some(number @ 2..) => {
+                    state.readers = Readers::Some(number - 1);
+                    VecDeque::new()
+                }
+                _ => {
+                    state.readers = Readers::Gone;
+                    state.outbox.skip_to(state.next_order)
+                }
+            };
             state.counts.discarded += gone.len() as u64;
             (ticket.and_then(|ticket| state.waiting_readers.give_up(ticket)), gone)
         });
         let_go(waker);
         gone.into_iter().for_each(panics::let_go);
-        left.drain(..).for_each(panics::let_go);
     }
 
     /// Takes all that is done and was not read.
-    pub(super) fn take_finished(&self) -> Vec<Completion<J, T, E>> {
-        self.state.change(State::take_finished).into()
+    pub(super) fn take_unread(&self) -> Vec<Completion<J, T, E>> {
+        self.state.change(|state| state.outbox.skip_to(state.next_order)).into()
     }
 
     pub(super) fn add_reader(&self) {
         self.state.change(|state| match &mut state.readers {
             Readers::Some(number) => *number += 1,
-            Readers::NotYet | Readers::Gone => state.readers = Readers::Some(1),
+            Readers::NotYet => state.readers = Readers::Some(1),
+            Readers::Gone => {
+                // In order, it begins with what is submitted from now on.
+                let nothing = state.outbox.skip_to(state.next_order);
+                debug_assert!(nothing.is_empty(), "without readers all is discarded");
+                state.readers = Readers::Some(1);
+            }
         });
     }
 
@@ -405,26 +605,36 @@ impl<J, T, E> Shared<J, T, E> {
         self.state.peek(|state| state.closed)
     }
 
-    /// Takes everything that waits: nobody will begin it.
-    pub(super) fn take_queue(&self) -> VecDeque<Entry<J>> {
-        self.state.change(|state| {
-            state.closed = true;
-            let queue = std::mem::take(&mut state.queue);
-            state.counts.handed_back += queue.len() as u64;
-            queue
-        })
+    /// Has no job begun any more.
+    pub(super) fn stop(&self) {
+        let mut out = Out::default();
+        self.state.change(|state| state.stop(&mut out));
+        out.clear();
+    }
+
+    /// Takes what was left over, in the order of submission.
+    pub(super) fn take_left(&self) -> Vec<(JobId, J)> {
+        let mut left = self.state.change(|state| std::mem::take(&mut state.left));
+        left.sort_unstable_by_key(|entry| entry.slip.id);
+        left.into_iter().map(|entry| (entry.slip.id, entry.job)).collect()
     }
 
     /// The owner is gone.
     pub(super) fn abandon(&self) {
-        self.state.change(|state| state.abandoned = true);
-        self.take_queue().into_iter().for_each(panics::let_go);
+        let mut out = Out::default();
+        let left = self.state.change(|state| {
+            state.abandoned = true;
+            state.stop(&mut out);
+            std::mem::take(&mut state.left)
+        });
+        out.clear();
+        left.into_iter().for_each(|entry| panics::let_go(entry.job));
     }
 
     pub(super) fn poll_settled(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<Settled> {
         self.state.poll(cx, |state, look| {
             if !state.is_settled() {
-                return state.settling.wait(ticket, look);
+                return state.settling.wait(1, ticket, look);
             }
             state.settling.leave(ticket, look);
             Turn::Ready(state.counts.clone())
@@ -440,37 +650,26 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     pub(super) fn stats(&self, crew: &Crew) -> PoolStats {
+        let workers = crew.stats();
+        let at = self.clock.now();
         self.state.peek(|state| PoolStats {
-            queued: state.queue.len(),
+            at,
+            queued: state.queued(),
             in_hand: state.in_hand,
-            unread: state.unread,
+            unread: state.outbox.len(),
             closed: state.closed,
             counts: state.counts.clone(),
-            workers: crew.stats(),
+            retried: state.retried,
+            times: state.measures.as_ref().map(|measures| measures.times()),
+            workers,
         })
     }
 }
 
-impl<J, T, E> State<J, T, E> {
-    fn take_finished(&mut self) -> VecDeque<Completion<J, T, E>> {
-        self.unread = 0;
-        self.base += self.finished.len() as u64;
-        std::mem::take(&mut self.finished).into_iter().flatten().collect()
-    }
-
-    /// Takes what can be read; one of several readers takes its part.
-    fn read(&mut self, into: &mut VecDeque<Completion<J, T, E>>) {
-        let readers = if let Readers::Some(number) = self.readers { number } else { 1 };
-        let most = (self.unread / readers).max(1);
-        while into.len() < most {
-            if !self.can_read() {
-                break;
-            }
-            self.base += 1;
-            if let Some(completion) = self.finished.pop_front().flatten() {
-                self.unread -= 1;
-                into.push_back(completion);
-            }
-        }
-    }
+/// What waits, and for whom.
+pub(super) struct Backlog {
+    pub(super) queued: usize,
+    /// Since when the first in the queue waits.
+    pub(super) oldest: Option<Instant>,
+    pub(super) workers: usize,
 }

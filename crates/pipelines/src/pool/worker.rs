@@ -10,21 +10,19 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use weirs_runtime::PanicPayload;
+use weirs_channels_utils::oneshot::Sender;
 use weirs_runtime::waiting::Ticket;
+use weirs_runtime::{Instant, PanicPayload, Runtime};
 
 use super::builder::BuildError;
-use super::completion::{Completion, JobError};
+use super::completion::JobError;
 use super::crew::Desk;
-use super::state::{Entry, Next, Shared};
+use super::state::{Entry, Finished, Next, Out, Shared, Slip};
 use super::{ErrorOf, JobOf, OutputOf};
 use crate::panics::{contain, let_go, poll_contained};
 
 /// A worker that is slower than this takes one job at a time, so that none waits behind a slow one.
 const SLOW: Duration = Duration::from_micros(20);
-
-/// So many jobs in a row, then the executor's other tasks have their turn.
-const TURN: u32 = 128;
 
 /// Does jobs, one after another.
 ///
@@ -79,6 +77,15 @@ pub trait Factory: Send + Sync + 'static {
     /// # Errors
     /// Why it cannot.
     fn make(&self, number: usize) -> Result<Self::Worker, Box<dyn Error + Send + Sync>>;
+
+    /// Called once, with the pool's runtime, before the first worker is made.
+    ///
+    /// # Errors
+    /// Why no worker can be made on this runtime.
+    fn prepare(&mut self, runtime: &Runtime) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let _ = runtime;
+        Ok(())
+    }
 }
 
 impl<W, X, F> Factory for F
@@ -162,39 +169,111 @@ pub(super) fn make<F: Factory>(factory: &F, number: usize) -> Result<F::Worker, 
     }
 }
 
-/// What a worker has: dropped with the task, it goes back.
-struct Bench<J, T, E> {
+/// Tries a job again that failed or panicked.
+pub(super) struct Retry<J> {
+    pub(super) times: u32,
+    pub(super) clone: fn(&J) -> J,
+}
+
+impl<J> Clone for Retry<J> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<J> Copy for Retry<J> {}
+
+/// What a worker has: dropped with the task, it goes back. It is there before the task is, so that one that the
+/// executor refuses is missed.
+pub(super) struct Bench<J, T, E> {
     shared: Arc<Shared<J, T, E>>,
     desk: Arc<Desk>,
-    hand: VecDeque<Entry<J>>,
-    finished: Vec<Completion<J, T, E>>,
+    hand: VecDeque<Entry<J, T, E>>,
+    finished: Vec<Finished<J, T, E>>,
+    out: Out<J, T, E>,
     ticket: Option<Ticket>,
     /// Set while a job runs.
-    runs: Option<super::JobId>,
+    runs: Option<Running<J, T, E>>,
+    turns: Turns,
+}
+
+struct Running<J, T, E> {
+    slip: Slip<J, T, E>,
+    attempts: u32,
+    began: Instant,
 }
 
 impl<J, T, E> Bench<J, T, E> {
-    fn give(&mut self) {
-        self.shared.give(&mut self.finished);
+    /// Of a worker that the state has counted.
+    pub(super) fn new(shared: Arc<Shared<J, T, E>>, desk: Arc<Desk>) -> Self {
+        let (hand, finished) = (VecDeque::new(), Vec::new());
+        Self { shared, desk, hand, finished, out: Out::default(), ticket: None, runs: None, turns: Turns::new() }
     }
 
-    /// The job has to wait for something: nothing else waits for the job.
-    fn before_waiting(&mut self) {
-        self.give();
-        if !self.hand.is_empty() {
-            self.shared.leave(None, &mut self.hand);
+    /// Gives what is finished.
+    fn give(&mut self) {
+        self.shared.give(&mut self.finished, &mut VecDeque::new(), &mut self.out);
+    }
+
+    /// Gives what is finished and what was not begun: the job has to wait for something, and nothing else waits for
+    /// the job.
+    fn give_all(&mut self) {
+        self.shared.give(&mut self.finished, &mut self.hand, &mut self.out);
+    }
+
+    /// A job is over that was not begun.
+    fn ends_unbegun(&mut self, slip: Slip<J, T, E>, error: JobError<J, E>) {
+        let urgent = slip.reply.is_some();
+        self.finished.push(Finished { slip, result: Err(error), attempts: 0, times: None });
+        if urgent {
+            self.give();
         }
+    }
+
+    /// The job that runs is over. Gives the time.
+    fn ends(&mut self, result: Result<T, JobError<J, E>>) -> Instant {
+        let now = self.shared.clock.now();
+        self.desk.ends(now);
+        if let Some(Running { slip, attempts, began }) = self.runs.take() {
+            let since = |from: Instant, to: Instant| to.as_nanos().saturating_sub(from.as_nanos());
+            let times = self.shared.is_measured().then(|| (since(slip.since, began), since(began, now)));
+            self.finished.push(Finished { slip, result, attempts, times });
+        }
+        now
     }
 }
 
 impl<J, T, E> Drop for Bench<J, T, E> {
     fn drop(&mut self) {
-        if let Some(id) = self.runs.take() {
-            self.finished.push(Completion { id, result: Err(JobError::Interrupted) });
+        if self.runs.is_some() {
+            self.ends(Err(JobError::Interrupted));
         }
-        self.give();
-        self.shared.leave(self.ticket.take(), &mut self.hand);
+        self.give_all();
         self.desk.leaves();
+        self.shared.leave(self.ticket.take());
+    }
+}
+
+/// When the executor's other tasks have their turn.
+struct Turns {
+    jobs: u32,
+    /// None when they just had it.
+    began: Option<Instant>,
+}
+
+impl Turns {
+    const MOST_JOBS: u32 = 128;
+    const LONGEST: Duration = Duration::from_millis(1);
+
+    const fn new() -> Self {
+        Self { jobs: 0, began: None }
+    }
+
+    /// A job is over that began then.
+    fn is_over(&mut self, job_began: Instant, now: Instant) -> bool {
+        self.jobs += 1;
+        let began = *self.began.get_or_insert(job_began);
+        self.jobs >= Self::MOST_JOBS || now.saturating_since(began) > Self::LONGEST
     }
 }
 
@@ -203,57 +282,103 @@ pub(super) async fn run<F: Factory>(
     number: usize,
     worker: F::Worker,
     factory: Arc<F>,
-    shared: Arc<Shared<JobOf<F>, OutputOf<F>, ErrorOf<F>>>,
-    desk: Arc<Desk>,
+    retry: Option<Retry<JobOf<F>>>,
+    bench: Bench<JobOf<F>, OutputOf<F>, ErrorOf<F>>,
 ) {
-    let mut worker = worker;
-    let mut bench =
-        Bench { shared, desk, hand: VecDeque::new(), finished: Vec::new(), ticket: None, runs: None };
+    let (mut worker, mut bench) = (worker, bench);
     let mut slow = true;
-    let mut turn = 0;
     loop {
-        let Bench { shared, hand, finished, ticket, .. } = &mut bench;
-        if let Next::Over = poll_fn(|cx| shared.poll_next(finished, hand, slow, ticket, cx)).await {
+        let Bench { shared, hand, finished, ticket, out, turns, .. } = &mut bench;
+        let next = poll_fn(|cx| {
+            let next = shared.poll_next(finished, hand, slow, ticket, out, cx);
+            if next.is_pending() {
+                *turns = Turns::new();
+            }
+            next
+        });
+        if let Next::Leave = next.await {
             return;
         }
         let mut began = bench.shared.clock.now();
-        while let Some(Entry { id, job, deadline, .. }) = bench.hand.pop_front() {
-            if deadline <= began {
-                bench.finished.push(Completion { id, result: Err(JobError::Expired(job)) });
+        while let Some(Entry { slip, job }) = bench.hand.pop_front() {
+            if bench.shared.is_stopped() {
+                bench.hand.push_front(Entry { slip, job });
+                bench.give_all();
+                break;
+            }
+            if slip.deadline <= began {
+                bench.ends_unbegun(slip, JobError::Expired(job));
                 continue;
             }
-            bench.desk.begins(id, began);
-            bench.runs = Some(id);
-            let ended = do_job(&mut worker, job, &mut bench).await;
-            bench.runs = None;
-            let panicked = ended.is_err();
-            let result = match ended {
-                Ok(result) => result.map_err(JobError::Failed),
-                Err(payload) => Err(JobError::Panicked(payload)),
-            };
-            bench.finished.push(Completion { id, result });
-            let now = bench.shared.clock.now();
+            if slip.reply.as_ref().is_some_and(Sender::is_closed) {
+                // Nobody waits for it any more.
+                let_go(job);
+                bench.ends_unbegun(slip, JobError::Interrupted);
+                continue;
+            }
+            let urgent = slip.reply.is_some();
+            bench.desk.begins(slip.id, began);
+            bench.runs = Some(Running { slip, attempts: 0, began });
+            let result = try_job(number, &mut worker, job, &*factory, retry, &mut bench).await;
+            let ended_badly = result.is_err();
+            let now = bench.ends(result);
             slow = now.saturating_since(began) > SLOW;
-            began = now;
-            bench.desk.ends(now);
-            if slow {
+            if slow || urgent || ended_badly {
                 bench.give();
             }
-            if panicked {
-                // Nobody knows what the panic left of it.
-                match make(&*factory, number) {
-                    Ok(fresh) => let_go(std::mem::replace(&mut worker, fresh)),
-                    Err(_) => bench.desk.not_renewed(),
+            if bench.turns.is_over(began, now) {
+                bench.give_all();
+                bench.turns = Turns::new();
+                yield_now().await;
+                break;
+            }
+            began = now;
+        }
+    }
+}
+
+/// Does a job, and once more if it fails or panics, as often as is said.
+async fn try_job<F: Factory>(
+    number: usize,
+    worker: &mut F::Worker,
+    job: JobOf<F>,
+    factory: &F,
+    retry: Option<Retry<JobOf<F>>>,
+    bench: &mut Bench<JobOf<F>, OutputOf<F>, ErrorOf<F>>,
+) -> Result<OutputOf<F>, JobError<JobOf<F>, ErrorOf<F>>> {
+    let mut job = job;
+    let mut retries = retry.map_or(0, |retry| retry.times);
+    loop {
+        let mut spare = retry.filter(|_| retries > 0).and_then(|retry| {
+            // A job that cannot be cloned has but one try.
+            contain(|| (retry.clone)(&job)).map_err(let_go).ok()
+        });
+        if let Some(runs) = &mut bench.runs {
+            runs.attempts += 1;
+        }
+        let ended = do_job(worker, job, bench).await;
+        if ended.is_err() {
+            // Nobody knows what the panic left of it.
+            match make(factory, number) {
+                Ok(fresh) => let_go(std::mem::replace(worker, fresh)),
+                Err(error) => {
+                    let_go(error);
+                    bench.desk.not_renewed();
                 }
             }
-            turn += 1;
-            if turn == TURN {
-                turn = 0;
-                bench.give();
-                yield_now().await;
-                began = bench.shared.clock.now();
-            }
         }
+        let is_done = matches!(ended, Ok(Ok(_))) || bench.shared.is_stopped();
+        if let Some(again) = spare.take_if(|_| !is_done) {
+            let_go(ended);
+            job = again;
+            retries -= 1;
+            continue;
+        }
+        let_go(spare);
+        return match ended {
+            Ok(result) => result.map_err(JobError::Failed),
+            Err(payload) => Err(JobError::Panicked(payload)),
+        };
     }
 }
 
@@ -268,13 +393,17 @@ async fn do_job<W: Worker>(
         let Some(running) = work.as_mut().as_pin_mut() else { unreachable!("it is there until it ends") };
         let polled = poll_contained(running, cx);
         if polled.is_pending() {
-            bench.before_waiting();
+            bench.give_all();
+            bench.turns = Turns::new();
         }
         polled
     })
     .await;
     // Its destructor is a part of the job.
-    contain(|| work.set(None))?;
+    if let Err(payload) = contain(|| work.set(None)) {
+        let_go(ended);
+        return Err(payload);
+    }
     ended
 }
 

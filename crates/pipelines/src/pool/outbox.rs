@@ -1,0 +1,126 @@
+//! [`Outbox`]: the ends of jobs that nobody has read, as they come or in the order of submission.
+
+use std::collections::VecDeque;
+
+/// What is done and was not read.
+pub(super) struct Outbox<C> {
+    ready: VecDeque<C>,
+    ordered: bool,
+    /// In order: the place in the order of the first of the window. All before it are ready, or were read.
+    base: u64,
+    window: VecDeque<Place<C>>,
+    /// How many of the window are done.
+    held: usize,
+}
+
+enum Place<C> {
+    /// It is not done.
+    Open,
+    /// It never will be: it was handed back.
+    Never,
+    Done(C),
+}
+
+impl<C> Outbox<C> {
+    pub(super) fn new(ordered: bool) -> Self {
+        Self { ready: VecDeque::new(), ordered, base: 0, window: VecDeque::new(), held: 0 }
+    }
+
+    /// How many were not read.
+    pub(super) fn len(&self) -> usize {
+        self.ready.len() + self.held
+    }
+
+    /// How many can be read now.
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Puts in the end of the job with that place in the order; gives it back if it comes after a
+    /// [`skip`](Self::skip_to) past it.
+    pub(super) fn put(&mut self, order: u64, completion: C) -> Option<C> {
+        if !self.ordered {
+            self.ready.push_back(completion);
+        } else if order < self.base {
+            return Some(completion);
+        } else {
+            self.held += 1;
+            *self.place(order) = Place::Done(completion);
+            self.advance();
+        }
+        None
+    }
+
+    /// Nothing will come for that place.
+    pub(super) fn never(&mut self, order: u64) {
+        if self.ordered && order >= self.base {
+            *self.place(order) = Place::Never;
+            self.advance();
+        }
+    }
+
+    /// Takes some that are ready.
+    pub(super) fn read(&mut self, into: &mut VecDeque<C>, most: usize) {
+        into.extend(self.ready.drain(..most.min(self.ready.len())));
+    }
+
+    /// Puts back what a reader has not read, to be read first.
+    pub(super) fn put_back(&mut self, left: &mut VecDeque<C>) {
+        while let Some(completion) = left.pop_back() {
+            self.ready.push_front(completion);
+        }
+    }
+
+    /// Takes everything, and wants nothing any more from before that place in the order.
+    pub(super) fn skip_to(&mut self, next: u64) -> VecDeque<C> {
+        let mut all = std::mem::take(&mut self.ready);
+        let done = |place| if let Place::Done(completion) = place { Some(completion) } else { None };
+        all.extend(std::mem::take(&mut self.window).into_iter().filter_map(done));
+        self.held = 0;
+        self.base = next;
+        all
+    }
+
+    fn place(&mut self, order: u64) -> &mut Place<C> {
+        let at = (order - self.base) as usize;
+        if self.window.len() <= at {
+            self.window.resize_with(at + 1, || Place::Open);
+        }
+        &mut self.window[at]
+    }
+
+    fn advance(&mut self) {
+        while let Some(Place::Done(_) | Place::Never) = self.window.front() {
+            self.base += 1;
+            if let Some(Place::Done(completion)) = self.window.pop_front() {
+                self.held -= 1;
+                self.ready.push_back(completion);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_hold_up_and_what_never_comes_does_not() {
+        let mut outbox = Outbox::new(true);
+        let mut hand = VecDeque::new();
+        assert_eq!((outbox.put(2, 'c'), outbox.put(1, 'b')), (None, None));
+        assert_eq!((outbox.len(), outbox.ready()), (2, 0));
+        outbox.never(0);
+        outbox.never(4);
+        assert_eq!((outbox.len(), outbox.ready()), (2, 2));
+        assert_eq!(outbox.put(5, 'f'), None);
+        outbox.read(&mut hand, 1);
+        assert_eq!(outbox.put(3, 'd'), None);
+        outbox.put_back(&mut hand);
+        outbox.read(&mut hand, 9);
+        assert_eq!(hand, ['b', 'c', 'd', 'f']);
+        assert_eq!(outbox.put(7, 'h'), None);
+        assert_eq!(outbox.skip_to(8), ['h']);
+        assert_eq!((outbox.put(6, 'g'), outbox.put(8, 'i'), outbox.len()), (Some('g'), None, 1));
+    }
+}
