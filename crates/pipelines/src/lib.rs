@@ -3,8 +3,10 @@
 #![forbid(unsafe_code)]
 
 mod invalid;
+mod line;
 mod panics;
 mod pool;
+mod work_queue;
 
 pub use invalid::Invalid;
 pub use pool::{
@@ -13,3 +15,4 @@ pub use pool::{
     Same, Settled, Shutdown, Submit, SubmitError, SubmitMany, SubmitManyError, TaskEnd, TaskHandle, TaskPool,
     TaskPoolClosed, Times, Window, Worker, WorkerPool, WorkerPoolBuilder, WorkerStats,
 };
+pub use work_queue::{Drained, NextKey, Taken, WorkQueue};

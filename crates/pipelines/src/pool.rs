@@ -9,7 +9,6 @@ mod crew;
 mod histogram;
 mod intake;
 mod keys;
-mod line;
 mod measures;
 mod outbox;
 mod results;

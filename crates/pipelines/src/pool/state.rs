@@ -22,11 +22,11 @@ use super::call::CallError;
 use super::completion::{Completion, JobError, JobId};
 use super::crew::Crew;
 use super::keys::Keys;
-use super::line::Line;
 use super::measures::Measures;
 use super::outbox::Outbox;
 use super::shutdown::Settled;
 use super::stats::PoolStats;
+use crate::line::Line;
 use crate::panics;
 
 /// The most jobs that a worker takes at once, and the most results that a reader does.

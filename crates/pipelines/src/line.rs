@@ -7,25 +7,25 @@ use weirs_runtime::waiting::{Look, Ticket, Turn, Waiters, Wakes};
 /// Those who wait for the same sort of thing, and for how many things those were called who have not come
 /// yet.
 #[derive(Default)]
-pub(super) struct Line {
+pub(crate) struct Line {
     waiters: Waiters,
     called: usize,
 }
 
 impl Line {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiters.is_empty()
     }
 
     /// Calls the first ones, so that with those who were called already each finds what it wants.
-    pub(super) fn call(&mut self, things: usize, wakes: &mut Wakes) {
+    pub(crate) fn call(&mut self, things: usize, wakes: &mut Wakes) {
         while !wakes.is_full() && self.wanted().is_some_and(|most| most <= things) {
             self.call_first(wakes);
         }
     }
 
     /// Calls the first one, whatever it wants, unless somebody was called already.
-    pub(super) fn call_one(&mut self, wakes: &mut Wakes) {
+    pub(crate) fn call_one(&mut self, wakes: &mut Wakes) {
         if self.called == 0 && !wakes.is_full() {
             self.call_first(wakes);
         }
@@ -44,7 +44,7 @@ impl Line {
     }
 
     /// How many of the things somebody may take who comes now, with a ticket or without.
-    pub(super) fn share(&self, ticket: Option<Ticket>, things: usize) -> usize {
+    pub(crate) fn share(&self, ticket: Option<Ticket>, things: usize) -> usize {
         match ticket {
             Some(ticket) if self.waiters.is_called(ticket) => {
                 let others = self.called - self.waiters.get(ticket);
@@ -58,13 +58,13 @@ impl Line {
     }
 
     /// The holder goes, served or not.
-    pub(super) fn leave(&mut self, ticket: &mut Option<Ticket>, look: &mut Look<'_, '_>) {
+    pub(crate) fn leave(&mut self, ticket: &mut Option<Ticket>, look: &mut Look<'_, '_>) {
         self.forget_call(*ticket);
         look.leave(&mut self.waiters, ticket);
     }
 
     /// Waits for so many, in the last place; whoever was called in vain in the first.
-    pub(super) fn wait<R>(
+    pub(crate) fn wait<R>(
         &mut self,
         wants: usize,
         ticket: &mut Option<Ticket>,
@@ -81,7 +81,7 @@ impl Line {
 
     /// Takes out one who gives up. The waker is for the caller to drop, outside the lock.
     #[must_use]
-    pub(super) fn give_up(&mut self, ticket: Ticket) -> Option<Waker> {
+    pub(crate) fn give_up(&mut self, ticket: Ticket) -> Option<Waker> {
         self.forget_call(Some(ticket));
         self.waiters.leave(ticket)
     }
