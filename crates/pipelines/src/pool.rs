@@ -214,10 +214,7 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     ///     assert_eq!(pool.close().await.done, 1000);
     /// }).unwrap();
     /// ```
-    pub fn submit_many<I: IntoIterator<Item = J>>(
-        &self,
-        jobs: I,
-    ) -> SubmitMany<'_, J, T, E, I::IntoIter> {
+    pub fn submit_many<I: IntoIterator<Item = J>>(&self, jobs: I) -> SubmitMany<'_, J, T, E, I::IntoIter> {
         self.intake.submit_many(jobs)
     }
 

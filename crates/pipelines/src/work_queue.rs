@@ -198,7 +198,9 @@ impl<K> Clone for WorkQueue<K> {
 
 impl<K> fmt::Debug for WorkQueue<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WorkQueue").field("running", &self.shared.state.peek(State::running)).finish_non_exhaustive()
+        f.debug_struct("WorkQueue")
+            .field("running", &self.shared.state.peek(State::running))
+            .finish_non_exhaustive()
     }
 }
 

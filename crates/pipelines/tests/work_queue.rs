@@ -129,7 +129,11 @@ async fn a_dropped_wait_takes_no_key(runtime: Runtime) {
             std::future::pending::<()>().await;
         };
         let one = async { queue.next().await };
-        let taken = or(one, async { add.await; None }).await;
+        let taken = or(one, async {
+            add.await;
+            None
+        })
+        .await;
         yields(1).await;
         drop(taken);
     };
@@ -144,11 +148,7 @@ async fn a_dropped_wait_takes_no_key(runtime: Runtime) {
     queue.add(2);
     let taken = queue.next().await.unwrap();
     queue.shut_down();
-    cancel_at_every_poll(
-        || or(queue.drained(), yields(2)),
-        async |_| assert_eq!(queue.running(), 1),
-    )
-    .await;
+    cancel_at_every_poll(|| or(queue.drained(), yields(2)), async |_| assert_eq!(queue.running(), 1)).await;
     drop(taken);
     queue.drained().await;
 }

@@ -54,10 +54,7 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Intake<J, T, E> {
     }
 
     /// Hands in many jobs; see [`WorkerPool::submit_many`](crate::WorkerPool::submit_many).
-    pub fn submit_many<I: IntoIterator<Item = J>>(
-        &self,
-        jobs: I,
-    ) -> SubmitMany<'_, J, T, E, I::IntoIter> {
+    pub fn submit_many<I: IntoIterator<Item = J>>(&self, jobs: I) -> SubmitMany<'_, J, T, E, I::IntoIter> {
         SubmitMany::new(&self.0, jobs.into_iter())
     }
 

@@ -66,9 +66,10 @@ impl fmt::Display for Settled {
             (self.handed_back, "handed back"),
             (self.discarded, "discarded"),
         ];
-        others.iter().filter(|(number, _)| *number > 0).try_for_each(|(number, how)| {
-            write!(f, ", {number} {how}")
-        })
+        others
+            .iter()
+            .filter(|(number, _)| *number > 0)
+            .try_for_each(|(number, how)| write!(f, ", {number} {how}"))
     }
 }
 
@@ -151,11 +152,7 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
                 let _ = task.cancel().await;
             }
         }
-        Shutdown {
-            handed_back: shared.take_left(),
-            unread: shared.take_unread(),
-            settled: shared.counts(),
-        }
+        Shutdown { handed_back: shared.take_left(), unread: shared.take_unread(), settled: shared.counts() }
     }
 
     /// [`shutdown`](Self::shutdown) at once.

@@ -207,7 +207,16 @@ impl<J, T, E> Bench<J, T, E> {
     /// Of a worker that the state has counted.
     pub(super) fn new(shared: Arc<Shared<J, T, E>>, desk: Arc<Desk>) -> Self {
         let (hand, finished) = (VecDeque::new(), Vec::new());
-        Self { shared, desk, hand, finished, out: Out::default(), ticket: None, runs: None, turns: Turns::new() }
+        Self {
+            shared,
+            desk,
+            hand,
+            finished,
+            out: Out::default(),
+            ticket: None,
+            runs: None,
+            turns: Turns::new(),
+        }
     }
 
     /// Gives what is finished.
