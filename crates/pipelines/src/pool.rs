@@ -335,6 +335,8 @@ impl<F: Factory> Starter<F> {
     }
 }
 
+/// The pool that a factory's workers make.
+pub(crate) type PoolOf<F> = WorkerPool<JobOf<F>, OutputOf<F>, ErrorOf<F>>;
 pub(crate) type JobOf<F> = <<F as Factory>::Worker as Worker>::Job;
 pub(crate) type OutputOf<F> = <<F as Factory>::Worker as Worker>::Output;
 pub(crate) type ErrorOf<F> = <<F as Factory>::Worker as Worker>::Error;

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use futures_lite::StreamExt;
 use futures_lite::future::{or, yield_now};
-use weirs_pipelines::{CallError, Completion, Intake, JobError, Results, WorkerPool};
+use weirs_pipelines::{CallError, Completion, Controller, Intake, JobError, Results, Window, WorkerPool};
 use weirs_runtime::{Clock, Runtime};
 use weirs_testing::{apply, runtime_test, yields};
 
 /// What a job is told to do; it counts how many jobs are alive.
+#[derive(Clone)]
 struct Job {
     name: u64,
     does: u64,
@@ -24,6 +25,12 @@ impl Alive {
     fn new(count: &Arc<AtomicI64>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(count))
+    }
+}
+
+impl Clone for Alive {
+    fn clone(&self) -> Self {
+        Self::new(&self.0)
     }
 }
 
@@ -99,6 +106,19 @@ async fn work(job: Job, clock: Clock) -> Result<u64, u64> {
     }
 }
 
+/// Workers come and go by chance.
+struct AnyNumber(Clock);
+
+impl Controller for AnyNumber {
+    fn workers(&mut self, _: &Window) -> usize {
+        self.0.random_below(6) as usize
+    }
+
+    fn window(&self) -> Duration {
+        Duration::from_micros(5)
+    }
+}
+
 #[apply(runtime_test)]
 async fn every_job_ends_exactly_once(runtime: Runtime) {
     let clock = runtime.clock().clone();
@@ -106,7 +126,7 @@ async fn every_job_ends_exactly_once(runtime: Runtime) {
     let alive = Arc::new(AtomicI64::new(0));
     let (ordered, stops, discards) = (below(2) == 0, below(6) == 0, below(8) == 0);
     let pool = {
-        let clock = clock.clone();
+        let (clock, controls) = (clock.clone(), clock.clone());
         let mut builder = WorkerPool::builder(move |job| work(job, clock.clone()))
             .workers(1 + below(4) as usize)
             .queue(1 + below(6) as usize)
@@ -125,6 +145,12 @@ async fn every_job_ends_exactly_once(runtime: Runtime) {
         }
         if below(3) == 0 {
             builder = builder.measured();
+        }
+        if below(3) == 0 {
+            builder = builder.retries(1 + below(2) as u32);
+        }
+        if below(3) == 0 {
+            builder = builder.adaptive(1..=4, AnyNumber(controls));
         }
         builder.build(&runtime).unwrap()
     };

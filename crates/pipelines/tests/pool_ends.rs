@@ -1,6 +1,7 @@
 //! How a pool comes to its end against its will, and how readers come and go.
 
 use std::convert::Infallible;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -211,7 +212,7 @@ async fn a_controller_that_panics_changes_nothing(runtime: Runtime) {
     runtime.clock().sleep(Duration::from_millis(2)).await;
     pool.submit_many(0..50).await.unwrap();
     assert_eq!((pool.close().await.done, pool.stats().workers.len()), (50, 2));
-    let least_above_most =
-        WorkerPool::builder(work).adaptive(3..=2, QueueWait::new(Duration::from_millis(1)));
+    let least_above_most = WorkerPool::builder(work)
+        .adaptive(RangeInclusive::new(3, 2), QueueWait::new(Duration::from_millis(1)));
     assert!(matches!(least_above_most.build(&runtime), Err(BuildError::Invalid(_))));
 }

@@ -12,7 +12,7 @@ use super::adaptive::{Controller, manage};
 use super::crew::Crew;
 use super::state::{KeyOf, Plan, Shared};
 use super::worker::{Factory, Retry, make};
-use super::{ErrorOf, JobOf, OutputOf, Starter, WorkerPool};
+use super::{JobOf, PoolOf, Starter, WorkerPool};
 use crate::Invalid;
 
 /// Sets a pool up; made by [`WorkerPool::builder`], [`WorkerPool::with_workers`] and [`WorkerPool::blocking`].
@@ -178,10 +178,7 @@ impl<F: Factory> WorkerPoolBuilder<F> {
     ///
     /// # Errors
     /// A setting that makes no sense, or a worker that could not be made or started.
-    pub fn build(
-        self,
-        runtime: &Runtime,
-    ) -> Result<WorkerPool<JobOf<F>, OutputOf<F>, ErrorOf<F>>, BuildError> {
+    pub fn build(self, runtime: &Runtime) -> Result<PoolOf<F>, BuildError> {
         let Self { mut factory, workers, retry, controller, .. } = self;
         let (least, most) = (*workers.start(), *workers.end());
         for (value, field) in [(least, "pool.workers"), (self.queue, "pool.queue")] {
