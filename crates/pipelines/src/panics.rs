@@ -25,7 +25,8 @@ pub(crate) fn poll_contained<F: Future>(
     }
 }
 
-/// Drops a value of the user's, whose destructor may panic: there is other work in the hands of whoever drops it.
+/// Drops a value of the user's, whose destructor may panic: there is other work in the hands of whoever drops
+/// it.
 pub(crate) fn let_go<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         // Its destructor may panic too.

@@ -6,6 +6,7 @@ mod builder;
 mod call;
 mod completion;
 mod crew;
+mod entry;
 mod histogram;
 mod intake;
 mod keys;
@@ -45,12 +46,13 @@ use worker::{Bench, Retry};
 
 /// Workers that take jobs from a bounded queue, and the results of these.
 ///
-/// A job ends exactly once: with a result, an error, as panicked, expired, interrupted, or handed back. A job that
-/// panics costs itself only. Everything is bounded: at most as many jobs are in the pool as the queue, the workers and
-/// the unread results have room for; then [`submit`](Self::submit) waits.
+/// A job ends exactly once: with a result, an error, as panicked, expired, interrupted, or handed back. A job
+/// that panics costs itself only. Everything is bounded: at most as many jobs are in the pool as the queue,
+/// the workers and the unread results have room for; then [`submit`](Self::submit) waits.
 ///
-/// Dropped, the pool is gone with all its workers: jobs that run are cancelled, and those that wait are dropped.
-/// [`close`](Self::close) finishes them first; [`shutdown`](Self::shutdown) hands back what it could not finish in time.
+/// Dropped, the pool is gone with all its workers: jobs that run are cancelled, and those that wait are
+/// dropped. [`close`](Self::close) finishes them first; [`shutdown`](Self::shutdown) hands back what it could
+/// not finish in time.
 ///
 /// # Examples
 /// ```
@@ -102,8 +104,8 @@ impl WorkerPool<(), (), ()> {
 
     /// Workers that run a blocking function, each job on a thread of the runtime's for such.
     ///
-    /// The workers bound how many of these there are at a time. A blocking function cannot be cancelled: one that is
-    /// interrupted runs on, and its result is dropped.
+    /// The workers bound how many of these there are at a time. A blocking function cannot be cancelled: one
+    /// that is interrupted runs on, and its result is dropped.
     ///
     /// # Examples
     /// ```
@@ -128,8 +130,8 @@ impl WorkerPool<(), (), ()> {
 
     /// Workers that each have a state of their own, made by a factory that is told the worker's number.
     ///
-    /// The factory is called once for each worker, before [`build`](WorkerPoolBuilder::build) returns; and again for one
-    /// whose job panicked, because nobody knows what the panic left of its state.
+    /// The factory is called once for each worker, before [`build`](WorkerPoolBuilder::build) returns; and
+    /// again for one whose job panicked, because nobody knows what the panic left of its state.
     pub fn with_workers<W, X, F>(factory: F) -> WorkerPoolBuilder<F>
     where
         W: Worker,
@@ -152,8 +154,8 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     /// Hands in a job.
     ///
     /// # Waiting
-    /// While the queue is full, or too many results are unread. First come, first served. Where nobody reads, say so:
-    /// [`discard_results`](WorkerPoolBuilder::discard_results), or drop [`results`](Self::results).
+    /// While the queue is full, or too many results are unread. First come, first served. Where nobody reads,
+    /// say so: [`discard_results`](WorkerPoolBuilder::discard_results), or drop [`results`](Self::results).
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the job was not taken, and is dropped with the future.
@@ -178,7 +180,8 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     /// Hands in a job, and blocks the thread meanwhile: for synchronous code.
     ///
     /// # Waiting
-    /// As [`submit`](Self::submit). It must not be used in an async function: it holds up the executor's thread.
+    /// As [`submit`](Self::submit). It must not be used in an async function: it holds up the executor's
+    /// thread.
     ///
     /// # Errors
     /// The job comes back when the pool is closed.
@@ -224,8 +227,8 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     /// As [`submit`](Self::submit), and until the job has ended.
     ///
     /// # Cancel safety
-    /// Dropped before the job was taken, nothing happened. Dropped later, it is not begun, if it is not yet; one that
-    /// runs is not disturbed, and its result dropped.
+    /// Dropped before the job was taken, nothing happened. Dropped later, it is not begun, if it is not yet;
+    /// one that runs is not disturbed, and its result dropped.
     ///
     /// # Errors
     /// Why there is no result; with the job, if it was not begun.
@@ -253,16 +256,16 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
 
     /// The results, as they come or in the order of submission.
     ///
-    /// Several of them compete: each result goes to one. When the last is dropped, results are discarded, and counted,
-    /// until there is another; in order, that begins with what is submitted from then on.
+    /// Several of them compete: each result goes to one. When the last is dropped, results are discarded, and
+    /// counted, until there is another; in order, that begins with what is submitted from then on.
     pub fn results(&self) -> Results<J, T, E> {
         Results::new(self.shared(), None)
     }
 
     /// The results, and the pool with them: it is gone when they are dropped.
     ///
-    /// The pool's own handle is dropped: no more jobs come when the last [`intake`](Self::intake) is, and the results
-    /// end when all jobs have.
+    /// The pool's own handle is dropped: no more jobs come when the last [`intake`](Self::intake) is, and the
+    /// results end when all jobs have.
     ///
     /// # Examples
     /// ```

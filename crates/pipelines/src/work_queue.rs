@@ -20,9 +20,9 @@ use state::State;
 
 /// Keys to work on: "look after this one again". What is to be done is found out by whoever takes the key.
 ///
-/// A key that is added while it waits is there once. One that is added while somebody works on it waits until that is
-/// done, and then comes again: nobody works on the same key at the same time, and no change is overlooked. So it holds
-/// as many keys as there are different ones, and no more.
+/// A key that is added while it waits is there once. One that is added while somebody works on it waits until
+/// that is done, and then comes again: nobody works on the same key at the same time, and no change is
+/// overlooked. So it holds as many keys as there are different ones, and no more.
 ///
 /// A key may be added [after a while](Self::add_after), and when its work fails, after a
 /// [longer one each time](Self::add_rate_limited), until it is [forgotten](Self::forget).
@@ -64,13 +64,14 @@ struct Shared<K> {
 }
 
 impl<K: Hash + Eq> WorkQueue<K> {
-    /// An empty queue. A key that fails again and again waits 5 milliseconds, then twice as long each time, up to 1000
-    /// seconds.
+    /// An empty queue. A key that fails again and again waits 5 milliseconds, then twice as long each time,
+    /// up to 1000 seconds.
     pub fn new(clock: &Clock) -> Self {
         Self::made(clock, Duration::from_millis(5), Duration::from_secs(1000))
     }
 
-    /// An empty queue, in which a key that fails waits for `first`, then twice as long each time, up to `most`.
+    /// An empty queue, in which a key that fails waits for `first`, then twice as long each time, up to
+    /// `most`.
     ///
     /// # Errors
     /// When `first` is zero or above `most`.
@@ -169,8 +170,8 @@ impl<K: Hash + Eq> WorkQueue<K> {
         self.shared.state.peek(State::running)
     }
 
-    /// Takes no more keys; those that wait are still given out, and those that were added while somebody works on them.
-    /// Gives the keys whose time has not come.
+    /// Takes no more keys; those that wait are still given out, and those that were added while somebody
+    /// works on them. Gives the keys whose time has not come.
     pub fn shut_down(&self) -> Vec<Arc<K>> {
         let now = self.shared.clock.now();
         self.shared.state.change(|state| state.shut_down(now))

@@ -1,4 +1,5 @@
-//! Every job of a pool ends exactly once, whatever happens: random scripts against a count of what became of each.
+//! Every job of a pool ends exactly once, whatever happens: random scripts against a count of what became of
+//! each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -12,7 +12,8 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const MANY: u64 = 20_000;
 
-/// The executor's queue is made of blocks of some thirty tasks, and `submit_many` has a buffer: far from one a job.
+/// The executor's queue is made of blocks of some thirty tasks, and `submit_many` has a buffer: far from one
+/// a job.
 const A_FEW: u64 = MANY / 20;
 
 #[test]

@@ -12,8 +12,8 @@ use crate::panics::{contain, let_go};
 
 /// Says how many workers a pool shall have, once for each window of time; a closure of the [`Window`] is one.
 ///
-/// It is a function of what it has been shown, and of nothing else: so it can be tried without a pool, as in the example
-/// of [`QueueWait`]. If it panics, the number stays as it is.
+/// It is a function of what it has been shown, and of nothing else: so it can be tried without a pool, as in
+/// the example of [`QueueWait`]. If it panics, the number stays as it is.
 pub trait Controller: Send + 'static {
     /// How many workers there shall be from now on. Beyond the pool's least or most, it is these.
     fn workers(&mut self, window: &Window) -> usize;
@@ -59,17 +59,19 @@ impl Window {
 
 /// Grows while jobs wait too long for a worker although the workers are busy, and shrinks slowly.
 ///
-/// By a quarter, at least by one, when of a hundred jobs more than five have waited longer than the target, and the
-/// workers are at work for more than four fifths of the time. By one, when for eight windows in a row ninety-five of a
-/// hundred have waited less than a quarter of the target. After a change it sits out one window.
+/// By a quarter, at least by one, when of a hundred jobs more than five have waited longer than the target,
+/// and the workers are at work for more than four fifths of the time. By one, when for eight windows in a row
+/// ninety-five of a hundred have waited less than a quarter of the target. After a change it sits out one
+/// window.
 ///
-/// Growing has to pay: where it brings less than a quarter of the throughput that the new workers should have brought,
-/// and jobs still wait too long, something else is the bottleneck. Then it goes back, and tries again after sixteen
-/// windows.
+/// Growing has to pay: where it brings less than a quarter of the throughput that the new workers should have
+/// brought, and jobs still wait too long, something else is the bottleneck. Then it goes back, and tries
+/// again after sixteen windows.
 ///
 /// # Examples
-/// A server that answers in 10 milliseconds as long as no more than 8 ask at a time. Here no pool is needed to see what
-/// becomes of 200 jobs a second that come in, then 700, then 5000, which is more than the server can do:
+/// A server that answers in 10 milliseconds as long as no more than 8 ask at a time. Here no pool is needed
+/// to see what becomes of 200 jobs a second that come in, then 700, then 5000, which is more than the server
+/// can do:
 /// ```
 /// use std::time::Duration;
 /// use weirs_pipelines::{Controller, QueueWait, Window};
@@ -176,11 +178,12 @@ impl fmt::Debug for QueueWait {
     }
 }
 
-/// Grows by one when the slowest five of a hundred jobs take longer than the target, and shrinks by one when they take
-/// less than half of it. Of fewer than ten jobs it learns nothing.
+/// Grows by one when the slowest five of a hundred jobs take longer than the target, and shrinks by one when
+/// they take less than half of it. Of fewer than ten jobs it learns nothing.
 ///
-/// This is the rule that is often written by hand. It is right where more workers make a job faster, and wrong where a
-/// job is slow because there are too many of them already: there [`QueueWait`] is the better one.
+/// This is the rule that is often written by hand. It is right where more workers make a job faster, and
+/// wrong where a job is slow because there are too many of them already: there [`QueueWait`] is the better
+/// one.
 ///
 /// # Examples
 /// ```

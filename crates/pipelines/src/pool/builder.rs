@@ -10,12 +10,13 @@ use weirs_runtime::{PanicPayload, Runtime};
 
 use super::adaptive::{Controller, manage};
 use super::crew::Crew;
-use super::state::{KeyOf, Plan, Shared};
+use super::state::{KeyOf, Shared};
 use super::worker::{Factory, Retry, make};
 use super::{JobOf, PoolOf, Starter, WorkerPool};
 use crate::Invalid;
 
-/// Sets a pool up; made by [`WorkerPool::builder`], [`WorkerPool::with_workers`] and [`WorkerPool::blocking`].
+/// Sets a pool up; made by [`WorkerPool::builder`], [`WorkerPool::with_workers`] and
+/// [`WorkerPool::blocking`].
 #[must_use = "a builder does nothing until `build`"]
 pub struct WorkerPoolBuilder<F: Factory> {
     factory: F,
@@ -57,8 +58,8 @@ impl<F: Factory> WorkerPoolBuilder<F> {
 
     /// As many workers as a controller says, at least and at most so many; at first, the least.
     ///
-    /// It is asked once in each of its [windows](Controller::window) by a task of its own. A worker that is one too
-    /// many leaves between two jobs. [`QueueWait`](crate::QueueWait) is a good one. It has the pool
+    /// It is asked once in each of its [windows](Controller::window) by a task of its own. A worker that is
+    /// one too many leaves between two jobs. [`QueueWait`](crate::QueueWait) is a good one. It has the pool
     /// [measured](Self::measured).
     ///
     /// # Examples
@@ -96,14 +97,15 @@ impl<F: Factory> WorkerPoolBuilder<F> {
         self
     }
 
-    /// How many results may be unread before [`submit`](WorkerPool::submit) waits, besides the room that the queue and
-    /// the workers leave: 64 unless said otherwise.
+    /// How many results may be unread before [`submit`](WorkerPool::submit) waits, besides the room that the
+    /// queue and the workers leave: 64 unless said otherwise.
     pub fn unread(mut self, unread: usize) -> Self {
         self.unread = unread;
         self
     }
 
-    /// Gives the results in the order of submission. As many as may be unread wait for a slow one before them.
+    /// Gives the results in the order of submission. As many as may be unread wait for a slow one before
+    /// them.
     pub fn ordered(mut self) -> Self {
         self.ordered = true;
         self
@@ -117,8 +119,8 @@ impl<F: Factory> WorkerPoolBuilder<F> {
 
     /// After the first error or panic among the results no job is begun any more, and none is taken.
     ///
-    /// Those that run are finished. What was not begun is handed back by [`shutdown`](WorkerPool::shutdown). Errors of
-    /// a [`call`](WorkerPool::call) are for its caller, and stop nothing.
+    /// Those that run are finished. What was not begun is handed back by [`shutdown`](WorkerPool::shutdown).
+    /// Errors of a [`call`](WorkerPool::call) are for its caller, and stop nothing.
     pub fn stop_on_error(mut self) -> Self {
         self.stop_on_error = true;
         self
@@ -126,8 +128,8 @@ impl<F: Factory> WorkerPoolBuilder<F> {
 
     /// Tries a job that fails or panics again, at once and so many times.
     ///
-    /// With a pause between, or for some errors only, have the job retry itself: that holds its worker, and so does
-    /// this.
+    /// With a pause between, or for some errors only, have the job retry itself: that holds its worker, and
+    /// so does this.
     pub fn retries(mut self, times: u32) -> Self
     where
         JobOf<F>: Clone,
@@ -136,11 +138,12 @@ impl<F: Factory> WorkerPoolBuilder<F> {
         self
     }
 
-    /// Jobs of one key run one after another, in the order of submission; those of other keys go on meanwhile.
+    /// Jobs of one key run one after another, in the order of submission; those of other keys go on
+    /// meanwhile.
     ///
-    /// A key whose jobs pile up has one of them in the queue at a time, so that it does not hold up the others; all of
-    /// them count for the [bound of the queue](Self::queue). (Keys are compared by a 64-bit hash: two keys of one hash
-    /// would wait for each other.)
+    /// A key whose jobs pile up has one of them in the queue at a time, so that it does not hold up the
+    /// others; all of them count for the [bound of the queue](Self::queue). (Keys are compared by a 64-bit
+    /// hash: two keys of one hash would wait for each other.)
     ///
     /// # Examples
     /// ```
@@ -165,8 +168,8 @@ impl<F: Factory> WorkerPoolBuilder<F> {
         self
     }
 
-    /// Measures how long jobs wait and take: [`PoolStats::times`](crate::PoolStats::times). It costs a look at the
-    /// clock for each job, and a few kilobytes.
+    /// Measures how long jobs wait and take: [`PoolStats::times`](crate::PoolStats::times). It costs a look
+    /// at the clock for each job, and a few kilobytes.
     pub fn measured(mut self) -> Self {
         self.measured = true;
         self
@@ -234,6 +237,20 @@ impl<F: Factory> fmt::Debug for WorkerPoolBuilder<F> {
             .field("ordered", &self.ordered)
             .finish_non_exhaustive()
     }
+}
+
+/// How a pool's state is set up.
+pub(super) struct Plan<J> {
+    pub(super) queue: usize,
+    pub(super) unread: usize,
+    /// How many workers there are at first, and at most.
+    pub(super) workers: usize,
+    pub(super) most_workers: usize,
+    pub(super) ordered: bool,
+    pub(super) discards: bool,
+    pub(super) stop_on_error: bool,
+    pub(super) measured: bool,
+    pub(super) key: Option<KeyOf<J>>,
 }
 
 /// Why there is no pool.

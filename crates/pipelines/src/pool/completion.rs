@@ -28,8 +28,8 @@ impl fmt::Display for JobId {
 pub struct Completion<J, T, E> {
     /// Which job.
     pub id: JobId,
-    /// How often it was tried: more than once only with [`retries`](crate::WorkerPoolBuilder::retries), and not at
-    /// all if it was not begun.
+    /// How often it was tried: more than once only with [`retries`](crate::WorkerPoolBuilder::retries), and
+    /// not at all if it was not begun.
     pub attempts: u32,
     /// What came of it.
     pub result: Result<T, JobError<J, E>>,

@@ -11,11 +11,12 @@ use weirs_runtime::{Instant, block_on};
 
 use super::JobId;
 use super::call::Call;
-use super::state::{Offer, Shared};
+use super::entry::Offer;
+use super::state::Shared;
 use super::submit_many::SubmitMany;
 
-/// A handle to hand in jobs by. When the last one is dropped, no more jobs come; the pool itself is one, until
-/// [`into_results`](crate::WorkerPool::into_results) lets go of it.
+/// A handle to hand in jobs by. When the last one is dropped, no more jobs come; the pool itself is one,
+/// until [`into_results`](crate::WorkerPool::into_results) lets go of it.
 pub struct Intake<J: Send + 'static, T: Send + 'static, E: Send + 'static>(Arc<Shared<J, T, E>>);
 
 impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Intake<J, T, E> {
@@ -33,7 +34,8 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Intake<J, T, E> {
         Submit::new(&self.0, self.0.offer(job))
     }
 
-    /// Hands in a job if there is room at once; see [`WorkerPool::try_submit`](crate::WorkerPool::try_submit).
+    /// Hands in a job if there is room at once; see
+    /// [`WorkerPool::try_submit`](crate::WorkerPool::try_submit).
     ///
     /// # Errors
     /// The job comes back, with the reason.

@@ -17,12 +17,12 @@ use super::state::Shared;
 
 /// The ends of a pool's jobs, as a stream; made by [`WorkerPool::results`](crate::WorkerPool::results).
 ///
-/// It ends when the pool takes no more jobs and every end was read. Several compete for the ends: each goes to one.
-/// The only one takes up to 32 at once, and with them their places; one of several takes one.
+/// It ends when the pool takes no more jobs and every end was read. Several compete for the ends: each goes
+/// to one. The only one takes up to 32 at once, and with them their places; one of several takes one.
 ///
 /// # Cancel safety
-/// A poll that is not ready took nothing. Dropped, what it has taken and not given goes to the others; with the last
-/// one, everything that was not read is discarded, and counted.
+/// A poll that is not ready took nothing. Dropped, what it has taken and not given goes to the others; with
+/// the last one, everything that was not read is discarded, and counted.
 pub struct Results<J: Send + 'static, T: Send + 'static, E: Send + 'static> {
     shared: Arc<Shared<J, T, E>>,
     hand: VecDeque<Completion<J, T, E>>,

@@ -30,8 +30,8 @@ pub struct Settled {
     pub expired: u64,
     /// Cancelled in the middle; or before, when the caller of a [`call`](crate::WorkerPool::call) was gone.
     pub interrupted: u64,
-    /// Not begun when the pool stopped: given back by [`shutdown`](crate::WorkerPool::shutdown) or to the caller of a
-    /// [`call`](crate::WorkerPool::call), or dropped with the pool.
+    /// Not begun when the pool stopped: given back by [`shutdown`](crate::WorkerPool::shutdown) or to the
+    /// caller of a [`call`](crate::WorkerPool::call), or dropped with the pool.
     pub handed_back: u64,
     /// Of the ends above, how many results were there when nobody was to read them.
     pub discarded: u64,
@@ -132,8 +132,8 @@ impl<J, T, E> fmt::Debug for Shutdown<J, T, E> {
 }
 
 impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E> {
-    /// Takes no more jobs, finishes what can be finished within `limit`, cancels the rest, and hands back what was not
-    /// begun.
+    /// Takes no more jobs, finishes what can be finished within `limit`, cancels the rest, and hands back
+    /// what was not begun.
     ///
     /// # Waiting
     /// At most `limit`, and then as long as cancelled jobs take to be dropped.
@@ -144,7 +144,8 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
         let shared = Arc::clone(self.shared());
         let in_time = shared.clock.timeout(limit, self.close()).await;
         if in_time.is_err() {
-            // First all are told, then all are waited for. What a worker has not begun comes back when it is gone.
+            // First all are told, then all are waited for. What a worker has not begun comes back when it is
+            // gone.
             shared.stop();
             let tasks = self.owner.crew.take_tasks();
             tasks.iter().for_each(Task::abort);

@@ -3,10 +3,11 @@
 //! Rules.
 //! 1. A job is in exactly one of: the queue (or behind one of its key), the hands of a worker, the unread
 //!    ones, those left over, or outside. It moves under the lock, and every move is counted.
-//! 2. At most `room` jobs are in the pool; a place is free again when the result was taken by a reader, went to
-//!    its caller, or was discarded.
+//! 2. At most `room` jobs are in the pool; a place is free again when the result was taken by a reader, went
+//!    to its caller, or was discarded.
 //! 3. So a worker never waits for readers: there is always room for what it has finished.
-//! 4. No user code runs under the lock: what is dropped or answered is carried out of it first, in an [`Out`].
+//! 4. No user code runs under the lock: what is dropped or answered is carried out of it first, in an
+//!    [`Out`].
 //! 5. Without a worker the pool is closed, and what waits is handed back: nobody waits for what cannot come.
 
 use std::collections::VecDeque;
@@ -14,13 +15,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use weirs_channels_utils::oneshot;
 use weirs_runtime::waiting::{Serve, Served, Ticket, Turn, Wakes, let_go};
 use weirs_runtime::{Clock, Instant};
 
+use super::builder::Plan;
 use super::call::CallError;
 use super::completion::{Completion, JobError, JobId};
 use super::crew::Crew;
+use super::entry::{Entry, Finished, Offer, Out, Slip};
 use super::keys::Keys;
 use super::measures::Measures;
 use super::outbox::Outbox;
@@ -32,75 +34,8 @@ use crate::panics;
 /// The most jobs that a worker takes at once, and the most results that a reader does.
 const MOST_IN_HAND: usize = 32;
 
-/// Where the result of a call goes.
-pub(super) type Reply<J, T, E> = oneshot::Sender<Result<T, CallError<J, E>>>;
-
 /// The key of a job, as a hash.
 pub(super) type KeyOf<J> = Arc<dyn Fn(&J) -> u64 + Send + Sync>;
-
-/// What is known of a job besides the job.
-pub(super) struct Slip<J, T, E> {
-    pub(super) id: JobId,
-    /// Its place among those whose results are read.
-    order: u64,
-    key: u64,
-    /// [`Instant::FAR_FUTURE`] without one.
-    pub(super) deadline: Instant,
-    /// When it was taken, if that is measured.
-    pub(super) since: Instant,
-    pub(super) reply: Option<Reply<J, T, E>>,
-}
-
-/// A job that waits.
-pub(super) struct Entry<J, T, E> {
-    pub(super) slip: Slip<J, T, E>,
-    pub(super) job: J,
-}
-
-/// A job that is handed in.
-pub(super) struct Offer<J, T, E> {
-    pub(super) job: J,
-    pub(super) key: u64,
-    pub(super) deadline: Instant,
-    pub(super) reply: Option<Reply<J, T, E>>,
-}
-
-/// A job that has ended.
-pub(super) struct Finished<J, T, E> {
-    pub(super) slip: Slip<J, T, E>,
-    pub(super) result: Result<T, JobError<J, E>>,
-    pub(super) attempts: u32,
-    /// How long it waited and how long it took, in nanoseconds.
-    pub(super) times: Option<(u64, u64)>,
-}
-
-/// What is carried out of the lock.
-pub(super) struct Out<J, T, E> {
-    answers: Vec<Answer<J, T, E>>,
-    discarded: Vec<Completion<J, T, E>>,
-    dropped: Vec<J>,
-}
-
-type Answer<J, T, E> = (Reply<J, T, E>, Result<T, CallError<J, E>>);
-
-impl<J, T, E> Default for Out<J, T, E> {
-    fn default() -> Self {
-        Self { answers: Vec::new(), discarded: Vec::new(), dropped: Vec::new() }
-    }
-}
-
-impl<J, T, E> Out<J, T, E> {
-    /// Answers, and drops, outside the lock.
-    pub(super) fn clear(&mut self) {
-        for (reply, answer) in self.answers.drain(..) {
-            if let Err(unheard) = reply.send(answer) {
-                panics::let_go(unheard);
-            }
-        }
-        self.discarded.drain(..).for_each(panics::let_go);
-        self.dropped.drain(..).for_each(panics::let_go);
-    }
-}
 
 pub(crate) struct Shared<J, T, E> {
     pub(super) clock: Clock,
@@ -151,20 +86,6 @@ enum Readers {
     Some(usize),
     /// They left: results are discarded.
     Gone,
-}
-
-/// How a pool is set up.
-pub(super) struct Plan<J> {
-    pub(super) queue: usize,
-    pub(super) unread: usize,
-    /// How many workers there are at first, and at most.
-    pub(super) workers: usize,
-    pub(super) most_workers: usize,
-    pub(super) ordered: bool,
-    pub(super) discards: bool,
-    pub(super) stop_on_error: bool,
-    pub(super) measured: bool,
-    pub(super) key: Option<KeyOf<J>>,
 }
 
 impl<J, T, E> State<J, T, E> {

@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 
 use weirs_runtime::waiting::Ticket;
 
-use super::state::{Offer, Shared};
+use super::entry::Offer;
+use super::state::Shared;
 
 /// So many are taken from the iterator at a time, which runs outside the lock.
 const PORTION: usize = 64;

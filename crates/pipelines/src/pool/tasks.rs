@@ -17,10 +17,11 @@ use super::worker::{FnWorker, Same};
 use super::{BuildError, Settled, WorkerPool, WorkerPoolBuilder};
 use crate::panics::{let_go, poll_contained};
 
-/// Futures and functions of different types, of which a bounded number runs at a time and a bounded number waits.
+/// Futures and functions of different types, of which a bounded number runs at a time and a bounded number
+/// waits.
 ///
-/// Unlike [`Runtime::spawn`], [`run`](Self::run) waits when there is too much to do. Each job is a few allocations:
-/// where all jobs are of one type, a [`WorkerPool`] costs less.
+/// Unlike [`Runtime::spawn`], [`run`](Self::run) waits when there is too much to do. Each job is a few
+/// allocations: where all jobs are of one type, a [`WorkerPool`] costs less.
 ///
 /// Dropped, the pool is gone with all its jobs.
 ///
@@ -105,12 +106,14 @@ impl TaskPool {
         .await
     }
 
-    /// Takes no more jobs, and waits until those that it has are done; the future need not be polled for the first.
+    /// Takes no more jobs, and waits until those that it has are done; the future need not be polled for the
+    /// first.
     pub fn close(&self) -> impl Future<Output = Settled> + '_ {
         self.pool.close()
     }
 
-    /// Takes no more jobs, finishes what can be finished within `limit`, and cancels the rest: their handles tell.
+    /// Takes no more jobs, finishes what can be finished within `limit`, and cancels the rest: their handles
+    /// tell.
     ///
     /// # Waiting
     /// At most `limit`, and then as long as cancelled jobs take to be dropped.
@@ -164,8 +167,8 @@ async fn do_task<F: Future>(
 /// The handle of one job of a [`TaskPool`]: a future of what comes of it.
 ///
 /// # Cancel safety
-/// Dropped, its job is cancelled: not begun, or dropped where it waits; [`detach`](Self::detach) lets it run. Awaited
-/// by `&mut`, nothing is lost.
+/// Dropped, its job is cancelled: not begun, or dropped where it waits; [`detach`](Self::detach) lets it run.
+/// Awaited by `&mut`, nothing is lost.
 #[must_use = "a dropped job is cancelled; await it, or `detach()` it"]
 pub struct TaskHandle<T> {
     answer: oneshot::Receiver<Result<T, PanicPayload>>,

@@ -17,7 +17,8 @@ use weirs_runtime::{Instant, PanicPayload, Runtime};
 use super::builder::BuildError;
 use super::completion::JobError;
 use super::crew::Desk;
-use super::state::{Entry, Finished, Next, Out, Shared, Slip};
+use super::entry::{Entry, Finished, Out, Slip};
+use super::state::{Next, Shared};
 use super::{ErrorOf, JobOf, OutputOf};
 use crate::panics::{contain, let_go, poll_contained};
 
@@ -183,8 +184,8 @@ impl<J> Clone for Retry<J> {
 
 impl<J> Copy for Retry<J> {}
 
-/// What a worker has: dropped with the task, it goes back. It is there before the task is, so that one that the
-/// executor refuses is missed.
+/// What a worker has: dropped with the task, it goes back. It is there before the task is, so that one that
+/// the executor refuses is missed.
 pub(super) struct Bench<J, T, E> {
     shared: Arc<Shared<J, T, E>>,
     desk: Arc<Desk>,
@@ -224,8 +225,8 @@ impl<J, T, E> Bench<J, T, E> {
         self.shared.give(&mut self.finished, &mut VecDeque::new(), &mut self.out);
     }
 
-    /// Gives what is finished and what was not begun: the job has to wait for something, and nothing else waits for
-    /// the job.
+    /// Gives what is finished and what was not begun: the job has to wait for something, and nothing else
+    /// waits for the job.
     fn give_all(&mut self) {
         self.shared.give(&mut self.finished, &mut self.hand, &mut self.out);
     }

@@ -1,7 +1,7 @@
 //! [`State`]: which keys wait, which are worked on, and whose time has not come.
 //!
-//! A key that is dropped is the last handle to it: it is given to the caller, who lets the lock go first. Only the
-//! key's `Hash` and `Eq` run under the lock.
+//! A key that is dropped is the last handle to it: it is given to the caller, who lets the lock go first.
+//! Only the key's `Hash` and `Eq` run under the lock.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
