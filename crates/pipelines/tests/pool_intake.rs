@@ -1,12 +1,14 @@
 //! The ways into a pool: one job, many, a call; from async and synchronous code; and what ends them.
 
 use std::convert::Infallible;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_lite::StreamExt;
 use futures_lite::future::{or, yield_now};
+use weirs_channels_utils::StreamUtil;
 use weirs_pipelines::{CallError, JobError, WorkerPool, WorkerPoolBuilder};
 use weirs_pipelines::{FnWorker, Same};
 use weirs_runtime::{Runtime, block_on};
@@ -28,6 +30,18 @@ async fn many_jobs_keep_their_order_and_their_number(runtime: Runtime) {
     let results: Vec<_> = pool.into_results().map(|end| end.result.unwrap()).collect().await;
     assert!(results.into_iter().eq(0..500));
     assert_eq!(feeder.await.unwrap(), 500);
+}
+
+#[apply(runtime_test)]
+async fn results_go_through_a_tee_to_two_consumers(runtime: Runtime) {
+    let pool = echo().workers(2).queue(8).ordered().build(&runtime).unwrap();
+    let intake = pool.intake();
+    let feeder = runtime.spawn(async move { intake.submit_many(0..100).await.unwrap() });
+    let results = pool.into_results().map(|end| end.result.ok());
+    let [one, two] = StreamUtil::tee(results, NonZeroUsize::new(4).unwrap());
+    let (one, two) = futures::join!(one.collect::<Vec<_>>(), two.collect::<Vec<_>>());
+    assert!(one.into_iter().eq((0..100).map(Some)) && two.len() == 100);
+    feeder.await.unwrap();
 }
 
 #[apply(runtime_test)]

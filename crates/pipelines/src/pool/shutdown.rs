@@ -144,14 +144,14 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
         let shared = Arc::clone(self.shared());
         let in_time = shared.clock.timeout(limit, self.close()).await;
         if in_time.is_err() {
-            // First all are told, then all are waited for. What a worker has not begun comes back when it is
-            // gone.
             shared.stop();
-            let tasks = self.owner.crew.take_tasks();
-            tasks.iter().for_each(Task::abort);
-            for task in tasks {
-                let _ = task.cancel().await;
-            }
+        }
+        // First all are told, then all are waited for: nothing of the pool runs when this returns. What a
+        // worker has not begun comes back when it is gone.
+        let tasks = self.owner.crew.take_tasks();
+        tasks.iter().for_each(Task::abort);
+        for task in tasks {
+            let _ = task.cancel().await;
         }
         Shutdown { handed_back: shared.take_left(), unread: shared.take_unread(), settled: shared.counts() }
     }
