@@ -2,13 +2,20 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+mod dead_letter;
 mod invalid;
 mod line;
 mod panics;
+mod pipeline;
 mod pool;
 mod work_queue;
 
+pub use dead_letter::{DeadLetter, DeadLetterRing, Reason, RingStats};
 pub use invalid::Invalid;
+pub use pipeline::{
+    Cause, Drive, Left, Pipeline, PipelineError, PipelineEvent, PipelineHandle, PipelineStats, Plan, Retry,
+    Running, StageStats, Summary, Unprocessed,
+};
 pub use pool::{
     Blocking, BlockingResults, BlockingWorker, BuildError, Call, CallError, Close, Completion, Controller,
     Factory, FnWorker, Intake, JobError, JobId, P95Latency, PoolStats, Quantiles, QueueWait, Rest, Results,
@@ -16,3 +23,9 @@ pub use pool::{
     TaskPoolClosed, Times, Window, Worker, WorkerPool, WorkerPoolBuilder, WorkerStats,
 };
 pub use work_queue::{Drained, NextKey, Taken, WorkQueue};
+
+/// What the types of pipelines name, for the compiler's sake.
+#[doc(hidden)]
+pub mod plumbing {
+    pub use crate::pipeline::plumbing::*;
+}

@@ -55,6 +55,11 @@ impl<T> Batches<T> {
         Self { hand: Hand { receiver, items: VecDeque::new(), taken: 0 }, most: most.get() }
     }
 
+    /// The receiver. What is left of the batch is back at the front of the channel.
+    pub fn into_receiver(self) -> Receiver<T> {
+        self.hand.receiver.clone()
+    }
+
     /// A look at the channel.
     pub fn stats(&self) -> ChannelStats {
         self.hand.receiver.stats()

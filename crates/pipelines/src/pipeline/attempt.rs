@@ -1,0 +1,342 @@
+//! [`Duty`]: what a stage does with each job; [`Attempt`]: one job, until it has ended.
+
+use std::future::Future;
+use std::mem;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use weirs_runtime::{Instant, PanicPayload, Sleep};
+
+use super::desk::{Desk, add};
+use super::retry::Retry;
+use super::site::{PipelineEvent, Site};
+use super::unprocessed::Left;
+use crate::dead_letter::Reason;
+use crate::panics::{contain, let_go, poll_contained};
+
+/// A job of a stage.
+pub(super) struct Entry<T> {
+    /// The order in which the stage took it.
+    pub(super) number: u64,
+    pub(super) item: T,
+    pub(super) redrives: u32,
+}
+
+/// What came of a job.
+pub(super) struct Outcome<T, U, E> {
+    pub(super) number: u64,
+    pub(super) result: Result<U, Box<Failure<T, E>>>,
+}
+
+/// How a job failed.
+pub(super) struct Failure<T, E> {
+    /// If the stage keeps jobs.
+    pub(super) job: Option<T>,
+    pub(super) trouble: Trouble<E>,
+    pub(super) reason: Reason,
+    pub(super) attempts: u32,
+    pub(super) first_at: Instant,
+    pub(super) last_at: Instant,
+    pub(super) redrives: u32,
+}
+
+pub(super) enum Trouble<E> {
+    Error(E),
+    Panicked(PanicPayload),
+}
+
+/// Which errors are worth another attempt.
+pub(super) type Transient<E> = Box<dyn Fn(&E) -> bool + Send + Sync>;
+
+/// What a stage does with each job.
+pub(super) struct Duty<T, F, E> {
+    pub(super) work: F,
+    /// How to keep a job while it is done; none if nobody wants it back.
+    pub(super) keep: Option<fn(&T) -> T>,
+    pub(super) retry: Option<Retry>,
+    pub(super) transient: Option<Transient<E>>,
+    pub(super) desk: Arc<Desk>,
+    pub(super) site: Site,
+}
+
+impl<T: Send + 'static, F, E> Duty<T, F, E> {
+    /// An item that the stage has in its hands.
+    pub(super) fn hand_back<X: Send + 'static>(&self, left: Left, number: u64, item: X) {
+        let counter = if left == Left::Interrupted { &self.desk.interrupted } else { &self.desk.handed_back };
+        add(counter, 1);
+        self.site.hand_back(self.desk.name, left, number, item);
+    }
+
+    /// A result that nobody takes any more.
+    pub(super) fn hand_back_outcome<U: Send + 'static>(&self, outcome: Outcome<T, U, E>) {
+        match outcome.result {
+            Ok(result) => self.hand_back(Left::Finished, outcome.number, result),
+            Err(failure) => {
+                add(&self.desk.failed, 1);
+                let Failure { job, trouble, .. } = *failure;
+                if let Some(job) = job {
+                    self.site.hand_back(self.desk.name, Left::Failed, outcome.number, job);
+                }
+                let_go(trouble);
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// One job, until it has ended.
+    pub(super) struct Attempt<T, Fut> {
+        number: u64,
+        redrives: u32,
+        attempts: u32,
+        first_at: Instant,
+        // The job, before it begins and between two attempts; or a copy of it, while one runs.
+        job: Option<T>,
+        #[pin]
+        state: State<Fut>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<Fut> {
+        Begins,
+        Runs {
+            #[pin]
+            future: Fut,
+        },
+        Rests {
+            #[pin]
+            sleep: Sleep,
+        },
+        Over,
+    }
+}
+
+impl<T, Fut> Attempt<T, Fut> {
+    pub(super) fn new(entry: Entry<T>) -> Self {
+        let Entry { number, item, redrives } = entry;
+        let first_at = Instant::FAR_FUTURE;
+        Self { number, redrives, attempts: 0, first_at, job: Some(item), state: State::Begins }
+    }
+
+    pub(super) fn poll<F, U, E>(
+        self: Pin<&mut Self>,
+        duty: &Duty<T, F, E>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome<T, U, E>>
+    where
+        F: Fn(T) -> Fut,
+        Fut: Future<Output = Result<U, E>>,
+    {
+        let mut this = self.project();
+        loop {
+            let trouble = match this.state.as_mut().project() {
+                StateProjection::Begins => {
+                    let Some(job) = this.job.take() else { unreachable!("a job that begins is there") };
+                    if *this.attempts == 0 && duty.keep.is_some() {
+                        *this.first_at = duty.site.clock().now();
+                    }
+                    *this.attempts += 1;
+                    let begun = contain(|| {
+                        *this.job = duty.keep.map(|keep| keep(&job));
+                        (duty.work)(job)
+                    });
+                    match begun {
+                        Ok(future) => {
+                            this.state.set(State::Runs { future });
+                            continue;
+                        }
+                        Err(payload) => Trouble::Panicked(payload),
+                    }
+                }
+                StateProjection::Runs { future } => {
+                    let ended = ready!(poll_contained(future, cx));
+                    // Its destructor is a part of the job.
+                    let dropped = contain(|| this.state.set(State::Over));
+                    match (ended, dropped) {
+                        (Ok(Ok(result)), Ok(())) => {
+                            if let Some(kept) = this.job.take() {
+                                let_go(kept);
+                            }
+                            return Poll::Ready(Outcome { number: *this.number, result: Ok(result) });
+                        }
+                        (Ok(Err(error)), Ok(())) => Trouble::Error(error),
+                        (Err(payload), _) | (_, Err(payload)) => Trouble::Panicked(payload),
+                    }
+                }
+                StateProjection::Rests { sleep } => {
+                    ready!(sleep.poll(cx));
+                    this.state.set(State::Begins);
+                    continue;
+                }
+                StateProjection::Over => unreachable!("it is not polled after its end"),
+            };
+            let (may, final_reason) = match &trouble {
+                Trouble::Panicked(_) => {
+                    (duty.retry.is_some_and(|retry| retry.tries_panics()), Reason::Panicked)
+                }
+                Trouble::Error(error) => match &duty.transient {
+                    None => (true, Reason::Exhausted),
+                    // A panic of the question is an answer, too.
+                    Some(is_transient) => match contain(|| is_transient(error)) {
+                        Ok(true) => (true, Reason::Exhausted),
+                        Ok(false) => (false, Reason::Permanent),
+                        Err(payload) => {
+                            let_go(payload);
+                            (false, Reason::Permanent)
+                        }
+                    },
+                },
+            };
+            let pause = duty.retry.filter(|_| may && this.job.is_some());
+            if let Some(pause) = pause.and_then(|retry| retry.pause_after(*this.attempts)) {
+                add(&duty.desk.retried, 1);
+                let (stage, attempts) = (duty.desk.name, *this.attempts);
+                duty.site.tell(&PipelineEvent::Retried { stage, attempts, after: pause });
+                let_go(trouble);
+                this.state.set(State::Rests { sleep: duty.site.clock().sleep(pause) });
+                continue;
+            }
+            this.state.set(State::Over);
+            let failure = Failure {
+                job: this.job.take(),
+                trouble,
+                reason: final_reason,
+                attempts: *this.attempts,
+                first_at: *this.first_at,
+                last_at: duty.site.clock().now(),
+                redrives: *this.redrives,
+            };
+            return Poll::Ready(Outcome { number: *this.number, result: Err(Box::new(failure)) });
+        }
+    }
+
+    /// It is given up in the middle. To be called before it is dropped.
+    pub(super) fn give_up<F, E>(self: Pin<&mut Self>, duty: &Duty<T, F, E>)
+    where
+        T: Send + 'static,
+    {
+        let mut this = self.project();
+        let left = match this.state.as_ref().get_ref() {
+            State::Over => return,
+            State::Begins if *this.attempts == 0 => Left::Waiting,
+            _ => Left::Interrupted,
+        };
+        if let Err(payload) = contain(|| this.state.set(State::Over)) {
+            let_go(payload);
+        }
+        match this.job.take() {
+            Some(job) => duty.hand_back(left, *this.number, job),
+            None => add(&duty.desk.interrupted, 1),
+        }
+    }
+}
+
+pin_project! {
+    /// One job in the hands of a worker: dropped, it is given back.
+    pub(super) struct Held<D, T, F, E, Fut>
+    where
+        D: Deref<Target = Duty<T, F, E>>,
+        T: Send,
+        T: 'static,
+    {
+        #[pin]
+        attempt: Attempt<T, Fut>,
+        duty: D,
+    }
+
+    impl<D, T, F, E, Fut> PinnedDrop for Held<D, T, F, E, Fut>
+    where
+        D: Deref<Target = Duty<T, F, E>>,
+        T: Send,
+        T: 'static,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.attempt.give_up(this.duty);
+        }
+    }
+}
+
+impl<D, T, F, E, Fut> Held<D, T, F, E, Fut>
+where
+    D: Deref<Target = Duty<T, F, E>>,
+    T: Send + 'static,
+{
+    pub(super) fn new(entry: Entry<T>, duty: D) -> Self {
+        Self { attempt: Attempt::new(entry), duty }
+    }
+}
+
+impl<D, T, F, U, E, Fut> Future for Held<D, T, F, E, Fut>
+where
+    D: Deref<Target = Duty<T, F, E>>,
+    T: Send + 'static,
+    F: Fn(T) -> Fut,
+    Fut: Future<Output = Result<U, E>>,
+{
+    type Output = Outcome<T, U, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        this.attempt.poll(this.duty, cx)
+    }
+}
+
+/// A job that waits in somebody's queue: dropped, it is given back.
+pub(super) struct Waiting<T: Send + 'static, F, E> {
+    entry: Option<Entry<T>>,
+    duty: Arc<Duty<T, F, E>>,
+}
+
+impl<T: Send + 'static, F, E> Waiting<T, F, E> {
+    pub(super) fn new(entry: Entry<T>, duty: Arc<Duty<T, F, E>>) -> Self {
+        Self { entry: Some(entry), duty }
+    }
+
+    pub(super) fn item(&self) -> Option<&T> {
+        self.entry.as_ref().map(|entry| &entry.item)
+    }
+
+    /// It begins.
+    pub(super) fn begin<Fut>(mut self) -> Option<Held<Arc<Duty<T, F, E>>, T, F, E, Fut>> {
+        let entry = self.entry.take()?;
+        Some(Held::new(entry, Arc::clone(&self.duty)))
+    }
+}
+
+impl<T: Send + 'static, F, E> Drop for Waiting<T, F, E> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            self.duty.hand_back(Left::Waiting, entry.number, entry.item);
+        }
+    }
+}
+
+/// A result that waits in somebody's queue: dropped, it is given back.
+pub(super) struct Unread<T: Send + 'static, F, U: Send + 'static, E> {
+    outcome: Option<Outcome<T, U, E>>,
+    duty: Arc<Duty<T, F, E>>,
+}
+
+impl<T: Send + 'static, F, U: Send + 'static, E> Unread<T, F, U, E> {
+    pub(super) fn new(outcome: Option<Outcome<T, U, E>>, duty: Arc<Duty<T, F, E>>) -> Self {
+        Self { outcome, duty }
+    }
+
+    pub(super) fn take(mut self) -> Option<Outcome<T, U, E>> {
+        mem::take(&mut self.outcome)
+    }
+}
+
+impl<T: Send + 'static, F, U: Send + 'static, E> Drop for Unread<T, F, U, E> {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.outcome.take() {
+            self.duty.hand_back_outcome(outcome);
+        }
+    }
+}

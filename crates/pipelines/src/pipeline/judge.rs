@@ -1,0 +1,304 @@
+//! [`Judged`]: what becomes of failed jobs, by the rule of their stage.
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_sink::Sink;
+use pin_project_lite::pin_project;
+use weirs_runtime::{PanicPayload, Sleep};
+
+use super::attempt::{Failure, Outcome, Trouble};
+use super::desk::{Desk, add, bump};
+use super::flow::Flow;
+use super::site::{Cause, PipelineEvent, Site};
+use super::unprocessed::Left;
+use crate::dead_letter::{DeadLetter, Reason};
+use crate::panics::{contain, let_go};
+
+pub(super) type BoxError = Box<dyn Error + Send + Sync>;
+
+/// A sink of any error.
+pub(super) type Letters<J, E> = Pin<Box<dyn Sink<DeadLetter<J, E>, Error = BoxError> + Send>>;
+
+/// A place that failed is asked again after this time, then after twice of it, and so on.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// What becomes of failed jobs.
+pub(super) enum Rule<T, E> {
+    /// The pipeline stops.
+    Stop,
+    /// They are left out.
+    Skip,
+    /// They go to a place of their own.
+    DeadLetter(Letters<T, E>),
+}
+
+pin_project! {
+    /// What becomes of failed jobs, by the rule of their stage.
+    pub(super) struct Judged<I, T, E> {
+        #[pin]
+        inner: Option<I>,
+        rule: Judge<T, E>,
+        desk: Arc<Desk>,
+        site: Site,
+    }
+
+    impl<I, T, E> PinnedDrop for Judged<I, T, E> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // What the stage had in hand comes back before the letter that waits for its place.
+            if let Err(payload) = contain(|| this.inner.set(None)) {
+                let_go(payload);
+            }
+            if let Judge::DeadLetter(place) = this.rule {
+                (place.left_behind)(place.letter.take(), this.desk, this.site);
+            }
+        }
+    }
+}
+
+enum Judge<T, E> {
+    Stop,
+    Skip,
+    DeadLetter(Place<T, E>),
+}
+
+/// Where dead letters go, and the one that is on its way.
+struct Place<T, E> {
+    sink: Letters<T, E>,
+    letter: Option<(u64, DeadLetter<T, E>)>,
+    /// Set while a letter is on its way.
+    reason: Option<Reason>,
+    rest: Option<Pin<Box<Sleep>>>,
+    pause: Duration,
+    closed: bool,
+    left_behind: fn(Option<(u64, DeadLetter<T, E>)>, &Desk, &Site),
+}
+
+impl<I, T: Send + 'static, E: Send + 'static> Judged<I, T, E> {
+    pub(super) fn new(inner: I, rule: Rule<T, E>, desk: Arc<Desk>, site: Site) -> Self {
+        let rule = match rule {
+            Rule::Stop => Judge::Stop,
+            Rule::Skip => Judge::Skip,
+            Rule::DeadLetter(sink) => Judge::DeadLetter(Place {
+                sink,
+                letter: None,
+                reason: None,
+                rest: None,
+                pause: FIRST_PAUSE,
+                closed: false,
+                left_behind: |letter, desk, site| {
+                    if let Some((number, letter)) = letter {
+                        site.hand_back(desk.name, Left::Failed, number, letter.job);
+                        let_go((letter.error, letter.panic));
+                    }
+                },
+            }),
+        };
+        Self { inner: Some(inner), rule, desk, site }
+    }
+}
+
+/// How the place for dead letters is lost.
+enum Broken {
+    Failed(BoxError),
+    Panicked(PanicPayload),
+}
+
+impl<T, E> Place<T, E> {
+    fn put(&mut self, number: u64, job: T, failure: Failure<T, E>) {
+        let Failure { trouble, reason, attempts, first_at, last_at, redrives, .. } = failure;
+        let (error, panic) = match trouble {
+            Trouble::Error(error) => (Some(error), None),
+            Trouble::Panicked(payload) => (None, Some(payload)),
+        };
+        let letter = DeadLetter { job, error, panic, attempts, first_at, last_at, reason, redrives };
+        self.letter = Some((number, letter));
+        self.reason = Some(reason);
+    }
+
+    /// Whether the letter is in its place. A place that fails is asked again, later.
+    fn poll(&mut self, desk: &Desk, site: &Site, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        loop {
+            let Some(reason) = self.reason else { return Poll::Ready(Ok(())) };
+            if let Some(rest) = &mut self.rest {
+                ready!(Future::poll(rest.as_mut(), cx));
+                self.rest = None;
+            }
+            let asked = match self.letter {
+                Some(_) => contain(|| self.sink.as_mut().poll_ready(cx)),
+                None => contain(|| self.sink.as_mut().poll_flush(cx)),
+            };
+            match asked {
+                Err(payload) => return Poll::Ready(Err(Broken::Panicked(payload))),
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(Err(error))) => {
+                    bump(&desk.place_failures);
+                    let after = self.pause;
+                    self.pause = (after * 2).min(LONGEST_PAUSE);
+                    site.tell(&PipelineEvent::PlaceFailed { stage: desk.name, error: &*error, after });
+                    let_go(error);
+                    self.rest = Some(Box::pin(site.clock().sleep(after)));
+                }
+                Ok(Poll::Ready(Ok(()))) => match self.letter.take() {
+                    Some((_, letter)) => match contain(|| self.sink.as_mut().start_send(letter)) {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => return Poll::Ready(Err(Broken::Failed(error))),
+                        Err(payload) => return Poll::Ready(Err(Broken::Panicked(payload))),
+                    },
+                    None => {
+                        bump(&desk.dead_lettered);
+                        self.reason = None;
+                        self.pause = FIRST_PAUSE;
+                        site.tell(&PipelineEvent::DeadLettered { stage: desk.name, reason });
+                    }
+                },
+            }
+        }
+    }
+
+    /// No more letters come.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        if self.closed {
+            return Poll::Ready(Ok(()));
+        }
+        let polled = contain(|| self.sink.as_mut().poll_close(cx));
+        self.closed = !matches!(polled, Ok(Poll::Pending));
+        match polled {
+            Ok(polled) => polled.map_err(Broken::Failed),
+            Err(payload) => Poll::Ready(Err(Broken::Panicked(payload))),
+        }
+    }
+}
+
+impl<I, T, U, E> Flow for Judged<I, T, E>
+where
+    I: Flow<Item = Outcome<T, U, E>>,
+    T: Send + 'static,
+    U: Send + 'static,
+    E: Into<BoxError> + Send + 'static,
+{
+    type Item = U;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<U>> {
+        let mut this = self.project();
+        loop {
+            if let Judge::DeadLetter(place) = this.rule {
+                match place.poll(this.desk, this.site, cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(broken)) => {
+                        this.site.fail(this.desk.name, broken.cause());
+                        place.reason = None;
+                        place.closed = true;
+                        this.inner.set(None);
+                    }
+                    Poll::Pending => {
+                        if let Some(inner) = this.inner.as_pin_mut() {
+                            inner.poll_progress(cx);
+                        }
+                        return Poll::Pending;
+                    }
+                }
+            }
+            let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+                if let Judge::DeadLetter(place) = this.rule {
+                    if let Err(broken) = ready!(place.poll_close(cx)) {
+                        this.site.fail(this.desk.name, broken.cause());
+                    }
+                }
+                return Poll::Ready(None);
+            };
+            let Some(Outcome { number, result }) = ready!(inner.poll_next(cx)) else {
+                this.inner.set(None);
+                continue;
+            };
+            let mut failure = match result {
+                Ok(result) => {
+                    bump(&this.desk.given);
+                    return Poll::Ready(Some(result));
+                }
+                Err(failure) => failure,
+            };
+            // What is left of the stage may count failures, too.
+            add(&this.desk.failed, 1);
+            match (&mut *this.rule, failure.job.take()) {
+                (Judge::Skip, job) => {
+                    bump(&this.desk.skipped);
+                    this.site.tell(&PipelineEvent::Skipped { stage: this.desk.name });
+                    let_go((job, failure));
+                }
+                (Judge::DeadLetter(place), Some(job)) => place.put(number, job, *failure),
+                // A stage that has dead letters keeps its jobs; what cannot even be copied stops it.
+                (_, job) => {
+                    if let Some(job) = job {
+                        this.site.hand_back(this.desk.name, Left::Failed, number, job);
+                    }
+                    this.site.fail(this.desk.name, cause_of(failure.trouble));
+                    this.inner.set(None);
+                }
+            }
+        }
+    }
+
+    fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        if let Some(inner) = self.project().inner.as_pin_mut() {
+            inner.poll_progress(cx);
+        }
+    }
+}
+
+fn cause_of<E: Into<BoxError>>(trouble: Trouble<E>) -> Cause {
+    match trouble {
+        Trouble::Panicked(payload) => Cause::Panicked(payload),
+        Trouble::Error(error) => match contain(|| error.into()) {
+            Ok(error) => Cause::Failed(error),
+            Err(payload) => Cause::Panicked(payload),
+        },
+    }
+}
+
+impl Broken {
+    fn cause(self) -> Cause {
+        match self {
+            Self::Failed(error) => Cause::DeadLetters(error),
+            Self::Panicked(payload) => Cause::Panicked(payload),
+        }
+    }
+}
+
+pin_project! {
+    /// A sink whose errors are of one type.
+    pub(super) struct AnyError<S> {
+        #[pin]
+        pub(super) sink: S,
+    }
+}
+
+impl<S, L> Sink<L> for AnyError<S>
+where
+    S: Sink<L>,
+    S::Error: Into<BoxError>,
+{
+    type Error = BoxError;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.project().sink.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn start_send(self: Pin<&mut Self>, letter: L) -> Result<(), BoxError> {
+        self.project().sink.start_send(letter).map_err(Into::into)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.project().sink.poll_flush(cx).map_err(Into::into)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.project().sink.poll_close(cx).map_err(Into::into)
+    }
+}

@@ -1,0 +1,357 @@
+//! [`Parallel`]: a stage that does several jobs at once.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream;
+use pin_project_lite::pin_project;
+use weirs_channels_utils::{Sender, StreamUtil, bounded};
+use weirs_runtime::Runtime;
+
+use super::attempt::{Duty, Entry, Held, Outcome, Unread, Waiting};
+use super::feed::Feed;
+use super::flow::Flow;
+use super::site::Alive;
+use super::stage::KeyOf;
+use super::unprocessed::Left;
+use crate::{Completion, Results, Worker, WorkerPool};
+
+pin_project! {
+    /// A stage that does several jobs at once: at most `most` are inside it, done and not handed on ones among them.
+    pub(super) struct Parallel<W: Flow, F, U, E>
+    where
+        F: Send,
+        F: Sync,
+        F: 'static,
+        U: Send,
+        U: 'static,
+        E: Send,
+        E: 'static,
+    {
+        #[pin]
+        feed: Feed<W, E>,
+        crew: Crew<W::Item, F, U, E>,
+        // Results that were not asked for yet.
+        unread: VecDeque<Outcome<W::Item, U, E>>,
+        inside: usize,
+        most: usize,
+        ended: bool,
+        duty: Arc<Duty<W::Item, F, E>>,
+    }
+
+    impl<W: Flow, F, U, E> PinnedDrop for Parallel<W, F, U, E>
+    where
+        F: Send,
+        F: Sync,
+        F: 'static,
+        U: Send,
+        U: 'static,
+        E: Send,
+        E: 'static,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.unread.drain(..).for_each(|outcome| this.duty.hand_back_outcome(outcome));
+            this.crew.dismiss(this.duty);
+        }
+    }
+}
+
+type Pool<T, U, E> = WorkerPool<Entry<T>, Outcome<T, U, E>, Infallible>;
+type PoolResults<T, U, E> = Results<Entry<T>, Outcome<T, U, E>, Infallible>;
+type LocalResults<T, F, U, E> = Pin<Box<dyn Stream<Item = Unread<T, F, U, E>> + Send>>;
+
+/// Who does the jobs.
+pub(super) enum Crew<T, F, U, E>
+where
+    T: Send + 'static,
+    F: Send + Sync + 'static,
+    U: Send + 'static,
+    E: Send + 'static,
+{
+    /// Tasks of a runtime.
+    Pool { pool: Option<Pool<T, U, E>>, results: Option<PoolResults<T, U, E>> },
+    /// The caller's task.
+    Here { sender: Option<Sender<Waiting<T, F, E>>>, results: Option<LocalResults<T, F, U, E>> },
+}
+
+/// How a stage does its jobs.
+pub(super) enum Order<T> {
+    Ordered,
+    Unordered,
+    ByKey { key_of: KeyOf<T>, per_key: usize },
+}
+
+/// A worker of the pool.
+struct Hand<T, F, U, E, Fut> {
+    duty: Arc<Duty<T, F, E>>,
+    /// Last: when this goes, all that it had is gone.
+    _alive: Alive,
+    does: PhantomData<fn() -> (U, Fut)>,
+}
+
+impl<T, F, U, E, Fut> Worker for Hand<T, F, U, E, Fut>
+where
+    T: Send + 'static,
+    F: Fn(T) -> Fut + Send + Sync + 'static,
+    U: Send + 'static,
+    E: Send + 'static,
+    Fut: Future<Output = Result<U, E>> + Send + 'static,
+{
+    type Job = Entry<T>;
+    type Output = Outcome<T, U, E>;
+    type Error = Infallible;
+
+    async fn work(&mut self, entry: Entry<T>) -> Result<Outcome<T, U, E>, Infallible> {
+        Ok(Held::new(entry, &*self.duty).await)
+    }
+}
+
+impl<T, F, U, E> Crew<T, F, U, E>
+where
+    T: Send + 'static,
+    F: Send + Sync + 'static,
+    U: Send + 'static,
+    E: Send + 'static,
+{
+    /// `most` is how many jobs will be inside at most.
+    pub(super) fn new<Fut>(duty: &Arc<Duty<T, F, E>>, workers: usize, most: usize, order: Order<T>) -> Self
+    where
+        F: Fn(T) -> Fut,
+        Fut: Future<Output = Result<U, E>> + Send + 'static,
+    {
+        let runtime = duty.site.runtime().cloned();
+        match (runtime, order) {
+            (Some(runtime), Order::Ordered) => Self::pool(&runtime, duty, workers, most, true),
+            (Some(runtime), Order::Unordered) => Self::pool(&runtime, duty, workers, most, false),
+            (runtime, order) => Self::here(runtime, duty, workers, most, order),
+        }
+    }
+
+    fn pool<Fut>(
+        runtime: &Runtime,
+        duty: &Arc<Duty<T, F, E>>,
+        workers: usize,
+        most: usize,
+        ordered: bool,
+    ) -> Self
+    where
+        F: Fn(T) -> Fut,
+        Fut: Future<Output = Result<U, E>> + Send + 'static,
+    {
+        let hand = {
+            let duty = Arc::clone(duty);
+            move |_| {
+                let (duty, _alive) = (Arc::clone(&duty), duty.site.alive());
+                Ok::<_, Infallible>(Hand { duty, _alive, does: PhantomData })
+            }
+        };
+        // There is always room: no more than `most` are handed in.
+        let builder = WorkerPool::with_workers(hand).workers(workers).queue(most).unread(most);
+        let builder = if ordered { builder.ordered() } else { builder };
+        let Ok(pool) = builder.build(runtime) else { unreachable!("the numbers were checked") };
+        let results = Some(pool.results());
+        Self::Pool { pool: Some(pool), results }
+    }
+
+    fn here<Fut>(
+        runtime: Option<Runtime>,
+        duty: &Arc<Duty<T, F, E>>,
+        workers: usize,
+        most: usize,
+        order: Order<T>,
+    ) -> Self
+    where
+        F: Fn(T) -> Fut,
+        Fut: Future<Output = Result<U, E>> + Send + 'static,
+    {
+        let at_least_one = |number| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
+        let (sender, receiver) = bounded::<Waiting<T, F, E>>(at_least_one(most));
+        let workers = at_least_one(workers);
+        let shared = Arc::clone(duty);
+        let start = move |waiting: Waiting<T, F, E>| {
+            let (held, duty, runtime) = (waiting.begin(), Arc::clone(&shared), runtime.clone());
+            async move {
+                let outcome = match (held, runtime) {
+                    (None, _) => None,
+                    (Some(held), None) => Some(held.await),
+                    (Some(held), Some(runtime)) => {
+                        let (alive, duty) = (duty.site.alive(), Arc::clone(&duty));
+                        let job = async move {
+                            let unread = Unread::new(Some(held.await), duty);
+                            (unread, alive)
+                        };
+                        let done = runtime.builder().name("pipeline: a job").spawn(job).await;
+                        done.ok().and_then(|(unread, _alive)| unread.take())
+                    }
+                };
+                Unread::new(outcome, duty)
+            }
+        };
+        let results: LocalResults<T, F, U, E> = match order {
+            Order::Ordered => Box::pin(receiver.map_concurrent(workers, start).unread(most)),
+            Order::Unordered => Box::pin(receiver.map_concurrent_unordered(workers, start).unread(most)),
+            Order::ByKey { key_of, per_key } => {
+                let key_of = move |waiting: &Waiting<T, F, E>| waiting.item().map_or(0, &key_of);
+                let by_key = receiver.map_by_key(key_of, workers, at_least_one(per_key), start);
+                Box::pin(by_key.unread(most))
+            }
+        };
+        Self::Here { sender: Some(sender), results: Some(results) }
+    }
+
+    fn submit(&mut self, entry: Entry<T>, duty: &Arc<Duty<T, F, E>>) {
+        let refused = match self {
+            Self::Pool { pool, .. } => pool.as_ref().map_or(false, |pool| pool.try_submit(entry).is_err()),
+            Self::Here { sender, .. } => {
+                let waiting = Waiting::new(entry, Arc::clone(duty));
+                sender.as_ref().is_some_and(|sender| sender.try_send(waiting).is_err())
+            }
+        };
+        debug_assert!(!refused, "there is room for as many as may be inside");
+    }
+
+    /// No more jobs come.
+    fn close(&mut self) {
+        match self {
+            Self::Pool { pool, .. } => drop(pool.as_ref().map(WorkerPool::close)),
+            Self::Here { sender, .. } => *sender = None,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome<T, U, E>>> {
+        match self {
+            Self::Pool { results: Some(results), .. } => loop {
+                match Pin::new(&mut *results).poll_next(cx) {
+                    Poll::Ready(Some(Completion { result: Ok(outcome), .. })) => {
+                        return Poll::Ready(Some(outcome));
+                    }
+                    // A worker that was cancelled by the end of its executor.
+                    Poll::Ready(Some(_)) => {}
+                    Poll::Ready(None) => return Poll::Ready(None),
+                    Poll::Pending => return Poll::Pending,
+                }
+            },
+            Self::Here { results: Some(results), .. } => loop {
+                match results.as_mut().poll_next(cx) {
+                    Poll::Ready(Some(unread)) => {
+                        if let Some(outcome) = unread.take() {
+                            return Poll::Ready(Some(outcome));
+                        }
+                    }
+                    Poll::Ready(None) => return Poll::Ready(None),
+                    Poll::Pending => return Poll::Pending,
+                }
+            },
+            _ => Poll::Ready(None),
+        }
+    }
+
+    /// Ends the work: what is not done comes back.
+    fn dismiss(&mut self, duty: &Arc<Duty<T, F, E>>) {
+        match self {
+            Self::Pool { pool, results } => {
+                let (Some(pool), Some(mut results)) = (pool.take(), results.take()) else { return };
+                let ended = Arc::clone(duty);
+                duty.site.leave(async move {
+                    let duty = ended;
+                    let report = pool.abort().await;
+                    for (_, entry) in report.handed_back {
+                        duty.hand_back(Left::Waiting, entry.number, entry.item);
+                    }
+                    let unread = report.unread.into_iter().filter_map(|completion| completion.result.ok());
+                    unread.for_each(|outcome| duty.hand_back_outcome(outcome));
+                    let mut cx = Context::from_waker(Waker::noop());
+                    while let Poll::Ready(Some(completion)) = Pin::new(&mut results).poll_next(&mut cx) {
+                        if let Ok(outcome) = completion.result {
+                            duty.hand_back_outcome(outcome);
+                        }
+                    }
+                });
+            }
+            Self::Here { sender, results } => {
+                *sender = None;
+                *results = None;
+            }
+        }
+    }
+}
+
+impl<W, F, U, E> Parallel<W, F, U, E>
+where
+    W: Flow,
+    F: Send + Sync + 'static,
+    U: Send + 'static,
+    E: Send + 'static,
+{
+    pub(super) fn new(
+        feed: Feed<W, E>,
+        duty: Arc<Duty<W::Item, F, E>>,
+        crew: Crew<W::Item, F, U, E>,
+        most: usize,
+    ) -> Self {
+        Self { feed, crew, unread: VecDeque::new(), inside: 0, most, ended: false, duty }
+    }
+
+    /// Takes in what there is room for.
+    fn fill(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let mut this = self.project();
+        while !*this.ended && *this.inside < *this.most {
+            match this.feed.as_mut().poll_next(cx) {
+                Poll::Ready(Some(entry)) => {
+                    *this.inside += 1;
+                    this.crew.submit(entry, this.duty);
+                }
+                Poll::Ready(None) => {
+                    *this.ended = true;
+                    this.crew.close();
+                }
+                Poll::Pending => return,
+            }
+        }
+        if !*this.ended {
+            this.feed.poll_progress(cx);
+        }
+    }
+}
+
+impl<W, F, U, E> Flow for Parallel<W, F, U, E>
+where
+    W: Flow,
+    F: Send + Sync + 'static,
+    U: Send + 'static,
+    E: Send + 'static,
+{
+    type Item = Outcome<W::Item, U, E>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.as_mut().fill(cx);
+        let this = self.project();
+        let polled = match this.unread.pop_front() {
+            None => this.crew.poll(cx),
+            outcome => Poll::Ready(outcome),
+        };
+        if let Poll::Ready(Some(_)) = &polled {
+            *this.inside -= 1;
+        }
+        polled
+    }
+
+    fn poll_progress(mut self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        self.as_mut().fill(cx);
+        let this = self.project();
+        // All that is inside has room here.
+        while this.unread.len() < *this.inside {
+            match this.crew.poll(cx) {
+                Poll::Ready(Some(outcome)) => this.unread.push_back(outcome),
+                _ => return,
+            }
+        }
+    }
+}

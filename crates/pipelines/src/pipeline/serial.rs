@@ -1,0 +1,130 @@
+//! [`Serial`]: a stage that does one job at a time, in the task of its neighbours.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::attempt::{Attempt, Duty, Entry, Outcome};
+use super::feed::Feed;
+use super::flow::Flow;
+use super::unprocessed::Left;
+
+pin_project! {
+    /// A stage that does one job at a time, in the task of its neighbours.
+    ///
+    /// While its job waits, the stages before it go on, up to one item that it holds for later: all jobs of an
+    /// island wait together.
+    pub(super) struct Serial<W: Flow, F, U, E, Fut>
+    where
+        U: Send,
+        U: 'static,
+    {
+        #[pin]
+        feed: Feed<W, E>,
+        #[pin]
+        attempt: Option<Attempt<W::Item, Fut>>,
+        next: Option<Entry<W::Item>>,
+        output: Option<Outcome<W::Item, U, E>>,
+        ended: bool,
+        duty: Arc<Duty<W::Item, F, E>>,
+    }
+
+    impl<W: Flow, F, U, E, Fut> PinnedDrop for Serial<W, F, U, E, Fut>
+    where
+        U: Send,
+        U: 'static,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Some(outcome) = this.output.take() {
+                this.duty.hand_back_outcome(outcome);
+            }
+            if let Some(attempt) = this.attempt.as_pin_mut() {
+                attempt.give_up(this.duty);
+            }
+            if let Some(entry) = this.next.take() {
+                this.duty.hand_back(Left::Waiting, entry.number, entry.item);
+            }
+        }
+    }
+}
+
+impl<W: Flow, F, U: Send + 'static, E, Fut> Serial<W, F, U, E, Fut> {
+    pub(super) fn new(feed: Feed<W, E>, duty: Duty<W::Item, F, E>) -> Self {
+        Self { feed, attempt: None, next: None, output: None, ended: false, duty: Arc::new(duty) }
+    }
+}
+
+impl<W, F, U, E, Fut> Serial<W, F, U, E, Fut>
+where
+    W: Flow,
+    F: Fn(W::Item) -> Fut,
+    U: Send + 'static,
+    Fut: Future<Output = Result<U, E>>,
+{
+    /// Goes on until there is an output, or nothing to do now.
+    fn advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let mut this = self.project();
+        while this.output.is_none() {
+            if let Some(attempt) = this.attempt.as_mut().as_pin_mut() {
+                if let Poll::Ready(outcome) = attempt.poll(this.duty, cx) {
+                    this.attempt.set(None);
+                    *this.output = Some(outcome);
+                    return;
+                }
+                break;
+            }
+            let next = match this.next.take() {
+                None if *this.ended => return,
+                None => this.feed.as_mut().poll_next(cx),
+                next => Poll::Ready(next),
+            };
+            match next {
+                Poll::Ready(Some(entry)) => this.attempt.set(Some(Attempt::new(entry))),
+                Poll::Ready(None) => *this.ended = true,
+                Poll::Pending => return,
+            }
+        }
+        // Its own work waits; those before it do not have to.
+        if this.next.is_none() && !*this.ended {
+            match this.feed.as_mut().poll_next(cx) {
+                Poll::Ready(Some(entry)) => *this.next = Some(entry),
+                Poll::Ready(None) => *this.ended = true,
+                Poll::Pending => return,
+            }
+        }
+        if !*this.ended {
+            this.feed.poll_progress(cx);
+        }
+    }
+}
+
+impl<W, F, U, E, Fut> Flow for Serial<W, F, U, E, Fut>
+where
+    W: Flow,
+    F: Fn(W::Item) -> Fut + Send + Sync + 'static,
+    U: Send + 'static,
+    E: Send + 'static,
+    Fut: Future<Output = Result<U, E>> + Send + 'static,
+{
+    type Item = Outcome<W::Item, U, E>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.output.is_none() {
+            self.as_mut().advance(cx);
+        }
+        let this = self.project();
+        match this.output.take() {
+            None if *this.ended && this.attempt.is_none() && this.next.is_none() => Poll::Ready(None),
+            None => Poll::Pending,
+            output => Poll::Ready(output),
+        }
+    }
+
+    fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        self.advance(cx);
+    }
+}
