@@ -11,8 +11,8 @@ pub use ring::{DeadLetterRing, RingStats};
 /// A job that was given up, with all that is known of it.
 ///
 /// The place of dead letters is any [`Sink`](futures_sink::Sink) of them: see
-/// [`dead_letters`](crate::Pipeline::dead_letters). A [`DeadLetterRing`] keeps the last ones in memory and sends them
-/// through their stage again.
+/// [`dead_letters`](crate::Pipeline::dead_letters). A [`DeadLetterRing`] keeps the last ones in memory and
+/// sends them through their stage again.
 #[non_exhaustive]
 pub struct DeadLetter<J, E> {
     /// The job, as it was handed in.

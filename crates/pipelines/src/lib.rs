@@ -6,12 +6,14 @@ mod dead_letter;
 mod invalid;
 mod line;
 mod panics;
+mod par_map;
 mod pipeline;
 mod pool;
 mod work_queue;
 
 pub use dead_letter::{DeadLetter, DeadLetterRing, Reason, RingStats};
 pub use invalid::Invalid;
+pub use par_map::{ParMap, ParMapped, PipelineStream};
 pub use pipeline::{
     Cause, Drive, Left, Pipeline, PipelineError, PipelineEvent, PipelineHandle, PipelineStats, Plan, Retry,
     Running, StageStats, Summary, Unprocessed,

@@ -4,6 +4,7 @@ mod attempt;
 mod batch;
 mod buffer;
 mod desk;
+mod each;
 mod feed;
 mod finish;
 mod flow;
@@ -28,6 +29,8 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use weirs_channels_utils::Overflow;
 
+pub(crate) use each::each_outcome;
+pub(crate) use parallel::Order;
 pub use retry::Retry;
 pub use running::{Drive, PipelineError, PipelineHandle, Plan, Running, Summary};
 pub use site::{Cause, PipelineEvent};
@@ -38,6 +41,7 @@ pub use unprocessed::{Left, Unprocessed};
 pub(crate) mod plumbing {
     pub use super::batch::Batched;
     pub use super::buffer::Buffered;
+    pub use super::each::EachOutcome;
     pub use super::finish::{End, Finish, Folded, ForEach, Into};
     pub use super::flow::Flow;
     pub use super::fork::{Branch, Broadcast, Merged};
@@ -60,20 +64,20 @@ use stage::Staged;
 /// Nothing happens before it runs: a pipeline is a description, and its types are checked by the compiler.
 ///
 /// # Where stages run
-/// Synchronous steps, [`map`](Self::map) and [`filter_map`](Self::filter_map), cost a function call. Stages with one
-/// worker share a task, an island: between them there is no queue and no lock, and still they wait together, for while
-/// one waits the others go on. A stage with several workers has them as tasks of the runtime. A
-/// [`buffer`](Self::buffer) is where an island ends: what is before it runs in a task of its own.
+/// Synchronous steps, [`map`](Self::map) and [`filter_map`](Self::filter_map), cost a function call. Stages
+/// with one worker share a task, an island: between them there is no queue and no lock, and still they wait
+/// together, for while one waits the others go on. A stage with several workers has them as tasks of the
+/// runtime. A [`buffer`](Self::buffer) is where an island ends: what is before it runs in a task of its own.
 ///
 /// # What is bounded
-/// Everything. A stage with one worker holds two items, and its result; a stage with n workers twice n, unless
-/// [told otherwise](Self::unread); a buffer what it is told, and a batch that is on its way into it. Whoever has no
-/// room takes nothing more, so that the source waits in the end.
+/// Everything. A stage with one worker holds two items, and its result; a stage with n workers twice n,
+/// unless [told otherwise](Self::unread); a buffer what it is told, and a batch that is on its way into it.
+/// Whoever has no room takes nothing more, so that the source waits in the end.
 ///
 /// # What becomes of a job that fails
 /// The first one stops the pipeline, unless its stage has a rule: [`skip_failures`](Self::skip_failures),
-/// [`retry`](Self::retry), [`dead_letters`](Self::dead_letters). A panic is a failure, too. What was taken before it
-/// goes through to the end; what came after it comes back in the [error](PipelineError).
+/// [`retry`](Self::retry), [`dead_letters`](Self::dead_letters). A panic is a failure, too. What was taken
+/// before it goes through to the end; what came after it comes back in the [error](PipelineError).
 ///
 /// # Examples
 /// Three stages, as in Go's articles on pipelines: numbers, their squares, their sum.
@@ -146,8 +150,9 @@ impl<B: Blueprint> Pipeline<B> {
     /// A job for each item, so many at once; results come in the order of the items, unless it is
     /// [`unordered`](Self::unordered).
     ///
-    /// One worker works in the task of its neighbours; several are tasks of the runtime. How many is good: for work that
-    /// waits, as many as may wait at once; for work that computes, as many as there are processors.
+    /// One worker works in the task of its neighbours; several are tasks of the runtime. How many is good:
+    /// for work that waits, as many as may wait at once; for work that computes, as many as there are
+    /// processors.
     pub fn stage<U, E, F, Fut>(self, name: &'static str, workers: usize, work: F) -> Pipeline<Staged<B, F, E>>
     where
         F: Fn(B::Item) -> Fut + Send + Sync + 'static,
@@ -158,8 +163,8 @@ impl<B: Blueprint> Pipeline<B> {
         self.then(|upstream| Staged::new(upstream, name, workers, work))
     }
 
-    /// A job for each item: for each key one at a time and in order, and so many keys at once. Results come as they are
-    /// ready, those of one key in order.
+    /// A job for each item: for each key one at a time and in order, and so many keys at once. Results come
+    /// as they are ready, those of one key in order.
     ///
     /// A key has a place while it has something to do, and no longer: there may be any number of them.
     pub fn stage_by_key<U, E, K, N, F, Fut>(
@@ -177,7 +182,7 @@ impl<B: Blueprint> Pipeline<B> {
         U: Send + 'static,
         E: std::convert::Into<BoxError> + Send + 'static,
     {
-        self.then(|upstream| Staged::new(upstream, name, keys, work).by_key(key_of))
+        self.then(|upstream| Staged::new(upstream, name, keys, work).in_order(Order::by_key(key_of)))
     }
 
     /// Several items as one: so many, or what has come within this time of the first.

@@ -16,11 +16,11 @@ use crate::panics;
 
 /// The last dead letters, in memory: a place for them, and the way back.
 ///
-/// When it is full, the oldest letter makes room, and is counted; or, if it [waits](Self::wait_when_full), the stage
-/// stands still until somebody takes letters out. It is a handle: clones share one ring.
+/// When it is full, the oldest letter makes room, and is counted; or, if it [waits](Self::wait_when_full),
+/// the stage stands still until somebody takes letters out. It is a handle: clones share one ring.
 ///
-/// [`redrive`](Self::redrive) sends jobs through a stage that [has](crate::Pipeline::dead_letters_in) this ring again,
-/// before whatever is new; each at most [three times](Self::redrive_cap).
+/// [`redrive`](Self::redrive) sends jobs through a stage that [has](crate::Pipeline::dead_letters_in) this
+/// ring again, before whatever is new; each at most [three times](Self::redrive_cap).
 ///
 /// # Examples
 /// ```
@@ -124,7 +124,8 @@ impl<J, E> DeadLetterRing<J, E> {
         self
     }
 
-    /// How often a job may be sent back: 3 times unless said otherwise. What comes back as a letter more often stays.
+    /// How often a job may be sent back: 3 times unless said otherwise. What comes back as a letter more
+    /// often stays.
     #[must_use]
     pub fn redrive_cap(self, most: u32) -> Self {
         self.shared.change(|state| state.cap = most);
@@ -155,8 +156,8 @@ impl<J, E> DeadLetterRing<J, E> {
         self.shared.change(|state| std::mem::take(&mut state.letters)).into()
     }
 
-    /// Sends the jobs of those letters of which the filter says so back to their stage, and gives how many. What was
-    /// sent back as often as the cap allows stays.
+    /// Sends the jobs of those letters of which the filter says so back to their stage, and gives how many.
+    /// What was sent back as often as the cap allows stays.
     ///
     /// If no stage takes them now, they wait for the next pipeline that has this ring.
     ///

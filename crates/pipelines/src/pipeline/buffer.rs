@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::num::NonZeroUsize;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use futures_core::Stream;
 use weirs_channels_utils::{Batches, Overflow, Sender, channel};
 
 use super::desk::{Edge, bump};
-use super::flow::Flow;
+use super::flow::{Flow, TURN};
 use super::plan::{Blueprint, Check};
 use super::site::{Cause, Site};
 use super::unprocessed::Left;
@@ -84,7 +85,13 @@ async fn pump<W: Flow>(flow: W, sender: Sender<W::Item>, at_once: usize, edge: A
     let mut flow = pin!(Some(flow));
     let mut closed = pin!(sender.closed());
     let mut slow = false;
+    let mut turn = 0;
     loop {
+        turn += 1;
+        if turn > TURN {
+            turn = 0;
+            yield_now().await;
+        }
         let mut began = None;
         let most = if slow { 1 } else { at_once };
         let gathered = poll_fn(|cx| {
@@ -149,6 +156,19 @@ async fn pump<W: Flow>(flow: W, sender: Sender<W::Item>, at_once: usize, edge: A
     if let Err(payload) = contain(|| flow.set(None)) {
         site.fail("source", Cause::Panicked(payload));
     }
+}
+
+/// Lets the executor's other tasks have their turn.
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// What comes out of a boundary.

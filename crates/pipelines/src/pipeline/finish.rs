@@ -9,14 +9,11 @@ use futures_sink::Sink;
 use pin_project_lite::pin_project;
 
 use super::desk::{Desk, bump};
-use super::flow::Flow;
+use super::flow::{Flow, TURN};
 use super::judge::BoxError;
 use super::site::{Cause, Site};
 use super::unprocessed::Left;
 use crate::panics::{contain, let_go, poll_contained};
-
-/// So many items in a row, then the executor's other tasks have their turn.
-const TURN: u32 = 128;
 
 /// What takes the items at the end of a pipeline.
 pub trait Finish<T>: Send + 'static {

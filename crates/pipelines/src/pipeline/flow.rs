@@ -12,10 +12,13 @@ use super::desk::{Desk, bump};
 use super::site::{Cause, Site};
 use crate::panics::contain;
 
+/// So many items in a row, then the executor's other tasks have their turn.
+pub(super) const TURN: u32 = 128;
+
 /// An assembled part of a pipeline: a stream that can also be told to go on without being asked for an item.
 ///
-/// A stage that waits for its own future polls whoever is before it by `poll_progress`, so that no future of the
-/// pipeline stands still because another one waits.
+/// A stage that waits for its own future polls whoever is before it by `poll_progress`, so that no future of
+/// the pipeline stands still because another one waits.
 pub trait Flow: Send + 'static {
     /// What comes out.
     type Item: Send + 'static;
@@ -111,7 +114,7 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<U>> {
         let mut this = self.project();
-        loop {
+        for _ in 0..TURN {
             let Some(flow) = this.flow.as_mut().as_pin_mut() else { return Poll::Ready(None) };
             let Some(item) = ready!(flow.poll_next(cx)) else { return Poll::Ready(None) };
             match contain(|| (this.f)(item)) {
@@ -123,6 +126,8 @@ where
                 }
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>) {

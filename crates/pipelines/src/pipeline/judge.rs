@@ -13,7 +13,7 @@ use weirs_runtime::{PanicPayload, Sleep};
 
 use super::attempt::{Failure, Outcome, Trouble};
 use super::desk::{Desk, add, bump};
-use super::flow::Flow;
+use super::flow::{Flow, TURN};
 use super::site::{Cause, PipelineEvent, Site};
 use super::unprocessed::Left;
 use crate::dead_letter::{DeadLetter, Reason};
@@ -187,7 +187,7 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<U>> {
         let mut this = self.project();
-        loop {
+        for _ in 0..TURN {
             if let Judge::DeadLetter(place) = this.rule {
                 match place.poll(this.desk, this.site, cx) {
                     Poll::Ready(Ok(())) => {}
@@ -243,6 +243,8 @@ where
                 }
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>) {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
@@ -17,13 +18,14 @@ use weirs_runtime::Runtime;
 use super::attempt::{Duty, Entry, Held, Outcome, Unread, Waiting};
 use super::feed::Feed;
 use super::flow::Flow;
-use super::site::Alive;
-use super::stage::KeyOf;
+use super::site::{Alive, Cause};
 use super::unprocessed::Left;
+use crate::panics::contain;
 use crate::{Completion, Results, Worker, WorkerPool};
 
 pin_project! {
-    /// A stage that does several jobs at once: at most `most` are inside it, done and not handed on ones among them.
+    /// A stage that does several jobs at once: at most `most` are inside it, done and not handed on ones
+    /// among them.
     pub(super) struct Parallel<W: Flow, F, U, E>
     where
         F: Send,
@@ -82,10 +84,30 @@ where
 }
 
 /// How a stage does its jobs.
-pub(super) enum Order<T> {
+pub(crate) enum Order<T> {
+    /// Results in the order of the items.
     Ordered,
+    /// Results as they come.
     Unordered,
-    ByKey { key_of: KeyOf<T>, per_key: usize },
+    /// Of each key in order, one at a time.
+    ByKey {
+        /// The hash of an item's key. Two keys of one hash do no harm: they wait for each other.
+        key_of: KeyOf<T>,
+        per_key: usize,
+    },
+}
+
+type KeyOf<T> = Box<dyn Fn(&T) -> u64 + Send + Sync>;
+
+impl<T> Order<T> {
+    pub(crate) fn by_key<K: Hash>(key_of: impl Fn(&T) -> K + Send + Sync + 'static) -> Self {
+        let key_of: KeyOf<T> = Box::new(move |item| {
+            let mut hasher = DefaultHasher::new();
+            key_of(item).hash(&mut hasher);
+            hasher.finish()
+        });
+        Self::ByKey { key_of, per_key: 4 }
+    }
 }
 
 /// A worker of the pool.
@@ -225,7 +247,7 @@ where
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome<T, U, E>>> {
+    fn poll(&mut self, duty: &Duty<T, F, E>, cx: &mut Context<'_>) -> Poll<Option<Outcome<T, U, E>>> {
         match self {
             Self::Pool { results: Some(results), .. } => loop {
                 match Pin::new(&mut *results).poll_next(cx) {
@@ -238,15 +260,21 @@ where
                     Poll::Pending => return Poll::Pending,
                 }
             },
-            Self::Here { results: Some(results), .. } => loop {
-                match results.as_mut().poll_next(cx) {
-                    Poll::Ready(Some(unread)) => {
+            Self::Here { results, .. } => loop {
+                let Some(running) = results else { return Poll::Ready(None) };
+                // The question for a key may panic: its item is back already.
+                match contain(|| running.as_mut().poll_next(cx)) {
+                    Ok(Poll::Ready(Some(unread))) => {
                         if let Some(outcome) = unread.take() {
                             return Poll::Ready(Some(outcome));
                         }
                     }
-                    Poll::Ready(None) => return Poll::Ready(None),
-                    Poll::Pending => return Poll::Pending,
+                    Ok(Poll::Ready(None)) => return Poll::Ready(None),
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Err(payload) => {
+                        duty.site.fail(duty.desk.name, Cause::Panicked(payload));
+                        *results = None;
+                    }
                 }
             },
             _ => Poll::Ready(None),
@@ -334,7 +362,7 @@ where
         self.as_mut().fill(cx);
         let this = self.project();
         let polled = match this.unread.pop_front() {
-            None => this.crew.poll(cx),
+            None => this.crew.poll(this.duty, cx),
             outcome => Poll::Ready(outcome),
         };
         if let Poll::Ready(Some(_)) = &polled {
@@ -348,7 +376,7 @@ where
         let this = self.project();
         // All that is inside has room here.
         while this.unread.len() < *this.inside {
-            match this.crew.poll(cx) {
+            match this.crew.poll(this.duty, cx) {
                 Poll::Ready(Some(outcome)) => this.unread.push_back(outcome),
                 _ => return,
             }

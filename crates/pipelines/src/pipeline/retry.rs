@@ -4,7 +4,8 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// How often a failed job is tried again, and after what time; for [`Pipeline::retry`](crate::Pipeline::retry).
+/// How often a failed job is tried again, and after what time; for
+/// [`Pipeline::retry`](crate::Pipeline::retry).
 ///
 /// The pause is the same each time, or grows: with [`doubling_to`](Self::doubling_to).
 ///

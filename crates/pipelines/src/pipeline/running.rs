@@ -37,7 +37,8 @@ impl<B: Blueprint, G: Finish<B::Item>> Plan<B, G> {
         Self { blueprint, finish, clock: Clock::default(), observer: None }
     }
 
-    /// Whose time [`drive`](Self::drive) goes by: real time, unless said otherwise. On a runtime it is the runtime's.
+    /// Whose time [`drive`](Self::drive) goes by: real time, unless said otherwise. On a runtime it is the
+    /// runtime's.
     pub fn clock(mut self, clock: &Clock) -> Self {
         self.clock = clock.clone();
         self
@@ -49,8 +50,8 @@ impl<B: Blueprint, G: Finish<B::Item>> Plan<B, G> {
         self
     }
 
-    /// Starts it: the stages are tasks, one for those between two [buffers](crate::Pipeline::buffer), and one for each
-    /// worker of a stage that has several.
+    /// Starts it: the stages are tasks, one for those between two [buffers](crate::Pipeline::buffer), and one
+    /// for each worker of a stage that has several.
     ///
     /// # Errors
     /// A setting that makes no sense, or two stages of one name.
@@ -253,12 +254,12 @@ fn result_of<O>(site: &Site, ended: Option<Ended<O>>) -> Result<Summary<O>, Pipe
 /// A pipeline that runs; made by [`Plan::run`]. It is the future of its end.
 ///
 /// # Waiting
-/// Until the end of the source has come through, or of what was there when it was [stopped](Self::stop). When it is
-/// ready, nothing of the pipeline is left: no task, no job, no source.
+/// Until the end of the source has come through, or of what was there when it was [stopped](Self::stop). When
+/// it is ready, nothing of the pipeline is left: no task, no job, no source.
 ///
 /// # Cancel safety
-/// Dropped, the pipeline is dropped: its tasks are cancelled, and what was in their hands is gone. Polled by reference
-/// it may be waited for in pieces.
+/// Dropped, the pipeline is dropped: its tasks are cancelled, and what was in their hands is gone. Polled by
+/// reference it may be waited for in pieces.
 ///
 /// # Errors
 /// The first failure that no rule deals with.

@@ -15,8 +15,8 @@ use super::unprocessed::Left;
 pin_project! {
     /// A stage that does one job at a time, in the task of its neighbours.
     ///
-    /// While its job waits, the stages before it go on, up to one item that it holds for later: all jobs of an
-    /// island wait together.
+    /// While its job waits, the stages before it go on, up to one item that it holds for later: all jobs of
+    /// an island wait together.
     pub(super) struct Serial<W: Flow, F, U, E, Fut>
     where
         U: Send,

@@ -242,7 +242,12 @@ impl Site {
     }
 
     pub(super) fn hand_back<T: Send + 'static>(&self, stage: &'static str, left: Left, number: u64, item: T) {
-        self.0.ledger.put(stage, left, number, item);
+        // Of a pipeline that is dropped nobody takes anything.
+        let closed = lock(&self.0.yard).closed;
+        match closed {
+            true => panics::let_go(item),
+            false => self.0.ledger.put(stage, left, number, item),
+        }
     }
 
     pub(super) fn take_unprocessed(&self) -> Unprocessed {
@@ -331,8 +336,8 @@ impl Site {
         }
     }
 
-    /// Leaves something to do before the pipeline is over, such as to wait for workers. There is something to wait for
-    /// on a runtime only.
+    /// Leaves something to do before the pipeline is over, such as to wait for workers. There is something to
+    /// wait for on a runtime only.
     pub(super) fn leave(&self, errand: impl Future<Output = ()> + Send + 'static) {
         let Some(runtime) = &self.0.runtime else { return };
         if lock(&self.0.yard).closed {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use futures_sink::Sink;
@@ -19,9 +18,6 @@ use super::serial::Serial;
 use super::site::Site;
 use super::{Pipeline, fork};
 use crate::dead_letter::{DeadLetter, DeadLetterRing};
-
-/// The hash of an item's key. Two keys of one hash do no harm: they wait for each other.
-pub(super) type KeyOf<T> = Box<dyn Fn(&T) -> u64 + Send + Sync>;
 
 /// A stage, before it is assembled. What it does when jobs fail, and in which order, is set up by methods of
 /// [`Pipeline`].
@@ -66,13 +62,8 @@ impl<B: Blueprint, F, E> Staged<B, F, E> {
         Self { upstream, work, settings }
     }
 
-    pub(super) fn by_key<K: Hash>(mut self, key_of: impl Fn(&B::Item) -> K + Send + Sync + 'static) -> Self {
-        let key_of: KeyOf<B::Item> = Box::new(move |item| {
-            let mut hasher = DefaultHasher::new();
-            key_of(item).hash(&mut hasher);
-            hasher.finish()
-        });
-        self.settings.order = Order::ByKey { key_of, per_key: 4 };
+    pub(super) fn in_order(mut self, order: Order<B::Item>) -> Self {
+        self.settings.order = order;
         self
     }
 
@@ -144,8 +135,8 @@ impl<B: Blueprint, F, E> fmt::Debug for Staged<B, F, E> {
 
 /// How the stage that was added last does its work.
 impl<B: Blueprint, F, E: Send + 'static> Pipeline<Staged<B, F, E>> {
-    /// Hands results on as they come. Without this a stage keeps the order of its items, and holds finished ones back
-    /// until those before them are done.
+    /// Hands results on as they come. Without this a stage keeps the order of its items, and holds finished
+    /// ones back until those before them are done.
     pub fn unordered(mut self) -> Self {
         if let Order::Ordered = self.blueprint.settings.order {
             self.blueprint.settings.order = Order::Unordered;
@@ -153,15 +144,15 @@ impl<B: Blueprint, F, E: Send + 'static> Pipeline<Staged<B, F, E>> {
         self
     }
 
-    /// How many items may be inside the stage besides those that its workers do, waiting or done: as many as there are
-    /// workers, unless said otherwise. A stage with one worker has room for one.
+    /// How many items may be inside the stage besides those that its workers do, waiting or done: as many as
+    /// there are workers, unless said otherwise. A stage with one worker has room for one.
     pub fn unread(mut self, most: usize) -> Self {
         self.blueprint.settings.unread = Some(most);
         self
     }
 
-    /// How many items of one key may be inside a [stage by key](Pipeline::stage_by_key): 4 unless said otherwise. When
-    /// a key has as many, the stage takes no more items, of any key, until one is done.
+    /// How many items of one key may be inside a [stage by key](Pipeline::stage_by_key): 4 unless said
+    /// otherwise. When a key has as many, the stage takes no more items, of any key, until one is done.
     pub fn per_key(mut self, most: usize) -> Self {
         if let Order::ByKey { per_key, .. } = &mut self.blueprint.settings.order {
             *per_key = most;
@@ -204,9 +195,9 @@ impl<B: Blueprint, F, E: Send + 'static> Pipeline<Staged<B, F, E>> {
     /// Puts failed jobs into this sink, and goes on.
     ///
     /// While the sink has no room the stage waits. When it says that it failed, it is asked again, after 100
-    /// milliseconds at first and 10 seconds at last: the stage waits meanwhile, [an event](crate::PipelineEvent) tells,
-    /// and the letter is not lost. A sink that fails while it takes a letter stops the pipeline, for nobody knows who
-    /// has that letter.
+    /// milliseconds at first and 10 seconds at last: the stage waits meanwhile, [an
+    /// event](crate::PipelineEvent) tells, and the letter is not lost. A sink that fails while it takes a
+    /// letter stops the pipeline, for nobody knows who has that letter.
     pub fn dead_letters<S>(mut self, sink: S) -> Self
     where
         B::Item: Clone,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A look at a pipeline at one moment: a row for each stage, from the source to the sink. Its `Display` is a small
-/// table.
+/// A look at a pipeline at one moment: a row for each stage, from the source to the sink. Its `Display` is a
+/// small table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PipelineStats {
@@ -13,7 +13,8 @@ pub struct PipelineStats {
 
 /// What a stage has seen.
 ///
-/// When the pipeline is over, `taken` is the sum of `given`, `failed`, `interrupted` and `handed_back`: no job is lost.
+/// When the pipeline is over, `taken` is the sum of `given`, `failed`, `interrupted` and `handed_back`: no
+/// job is lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StageStats {

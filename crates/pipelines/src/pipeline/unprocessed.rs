@@ -16,7 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 ///
 /// Sim::new(1).run(|runtime| async move {
 ///     let stuck = async |_: u32| std::future::pending::<Result<u32, std::fmt::Error>>().await;
-///     let plan = Pipeline::source(futures_lite::stream::iter(1..=9)).stage("store", 1, stuck).keep().collect();
+///     let source = Pipeline::source(futures_lite::stream::iter(1..=9));
+///     let plan = source.stage("store", 1, stuck).keep().collect();
 ///     let running = plan.run(&runtime).unwrap();
 ///     runtime.clock().sleep(std::time::Duration::from_millis(1)).await;
 ///     let mut unprocessed = running.abort().await.unwrap().unprocessed;
