@@ -51,7 +51,7 @@ pub(crate) mod plumbing {
     pub use super::{FromStream, Functional};
 }
 
-use finish::{Folded, ForEach, Into};
+use finish::{Finish, Folded, ForEach, Into};
 use flow::{Flow, Mapped, Origin};
 use fork::{Branch, Broadcast, Merged};
 use judge::BoxError;
@@ -116,10 +116,7 @@ where
 
 impl<B: Blueprint> Pipeline<B> {
     /// A function of each item, without a task or a queue.
-    pub fn map<U, F>(
-        self,
-        mut f: F,
-    ) -> Pipeline<Functional<B, impl FnMut(B::Item) -> Option<U> + Send + 'static>>
+    pub fn map<U, F>(self, mut f: F) -> Pipeline<impl Blueprint<Item = U>>
     where
         U: Send + 'static,
         F: FnMut(B::Item) -> U + Send + 'static,
@@ -137,10 +134,7 @@ impl<B: Blueprint> Pipeline<B> {
     }
 
     /// Those items of which the question says so.
-    pub fn filter<F>(
-        self,
-        mut is_wanted: F,
-    ) -> Pipeline<Functional<B, impl FnMut(B::Item) -> Option<B::Item> + Send + 'static>>
+    pub fn filter<F>(self, mut is_wanted: F) -> Pipeline<impl Blueprint<Item = B::Item>>
     where
         F: FnMut(&B::Item) -> bool + Send + 'static,
     {
@@ -267,9 +261,7 @@ impl<B: Blueprint> Pipeline<B> {
     }
 
     /// Ends in a vector of all.
-    pub fn collect(
-        self,
-    ) -> Plan<B, Folded<Vec<B::Item>, impl FnMut(&mut Vec<B::Item>, B::Item) + Send + 'static>> {
+    pub fn collect(self) -> Plan<B, impl Finish<B::Item, Output = Vec<B::Item>>> {
         self.fold(Vec::new(), |all, item| all.push(item))
     }
 

@@ -221,10 +221,9 @@ async fn a_panic_anywhere_is_an_error_that_names_the_stage(runtime: Runtime) {
             let error = ended.unwrap_err();
             assert_eq!(error.stage, place);
             assert!(matches!(&error.cause, Cause::Panicked(payload) if payload.message() == "as told"));
-            // All that came before came through. By key, others may come before.
-            let (output, near) = (error.output.unwrap(), 12..=28);
-            let by_key = ["by key", "sink"].contains(&place);
-            assert!(output == 20 || by_key && near.contains(&output), "{place}: {output}");
+            // All that came before came through. By key, others may overtake it, while it panics.
+            let (output, by_key) = (error.output.unwrap(), ["by key", "sink"].contains(&place));
+            assert!(output == 20 || by_key && output >= 12, "{place}: {output}");
         }
         watched.idle().await;
     }

@@ -287,6 +287,9 @@ where
     }
 }
 
+/// One job that holds what its stage does, for it outlives the stage's look at it.
+pub(super) type HeldHere<T, F, E, Fut> = Held<Arc<Duty<T, F, E>>, T, F, E, Fut>;
+
 /// A job that waits in somebody's queue: dropped, it is given back.
 pub(super) struct Waiting<T: Send + 'static, F, E> {
     entry: Option<Entry<T>>,
@@ -303,7 +306,7 @@ impl<T: Send + 'static, F, E> Waiting<T, F, E> {
     }
 
     /// It begins.
-    pub(super) fn begin<Fut>(mut self) -> Option<Held<Arc<Duty<T, F, E>>, T, F, E, Fut>> {
+    pub(super) fn begin<Fut>(mut self) -> Option<HeldHere<T, F, E, Fut>> {
         let entry = self.entry.take()?;
         Some(Held::new(entry, Arc::clone(&self.duty)))
     }

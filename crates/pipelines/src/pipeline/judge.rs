@@ -40,7 +40,11 @@ pub(super) enum Rule<T, E> {
 
 pin_project! {
     /// What becomes of failed jobs, by the rule of their stage.
-    pub(super) struct Judged<I, T, E> {
+    pub(super) struct Judged<I, T, E>
+    where
+        T: Send,
+        T: 'static,
+    {
         #[pin]
         inner: Option<I>,
         rule: Judge<T, E>,
@@ -48,7 +52,11 @@ pin_project! {
         site: Site,
     }
 
-    impl<I, T, E> PinnedDrop for Judged<I, T, E> {
+    impl<I, T, E> PinnedDrop for Judged<I, T, E>
+    where
+        T: Send,
+        T: 'static,
+    {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             // What the stage had in hand comes back before the letter that waits for its place.
@@ -56,7 +64,10 @@ pin_project! {
                 let_go(payload);
             }
             if let Judge::DeadLetter(place) = this.rule {
-                (place.left_behind)(place.letter.take(), this.desk, this.site);
+                if let Some((number, letter)) = place.letter.take() {
+                    this.site.hand_back(this.desk.name, Left::Failed, number, letter.job);
+                    let_go((letter.error, letter.panic));
+                }
             }
         }
     }
@@ -77,7 +88,6 @@ struct Place<T, E> {
     rest: Option<Pin<Box<Sleep>>>,
     pause: Duration,
     closed: bool,
-    left_behind: fn(Option<(u64, DeadLetter<T, E>)>, &Desk, &Site),
 }
 
 impl<I, T: Send + 'static, E: Send + 'static> Judged<I, T, E> {
@@ -92,12 +102,6 @@ impl<I, T: Send + 'static, E: Send + 'static> Judged<I, T, E> {
                 rest: None,
                 pause: FIRST_PAUSE,
                 closed: false,
-                left_behind: |letter, desk, site| {
-                    if let Some((number, letter)) = letter {
-                        site.hand_back(desk.name, Left::Failed, number, letter.job);
-                        let_go((letter.error, letter.panic));
-                    }
-                },
             }),
         };
         Self { inner: Some(inner), rule, desk, site }

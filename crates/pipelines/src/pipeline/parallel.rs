@@ -230,7 +230,7 @@ where
 
     fn submit(&mut self, entry: Entry<T>, duty: &Arc<Duty<T, F, E>>) {
         let refused = match self {
-            Self::Pool { pool, .. } => pool.as_ref().map_or(false, |pool| pool.try_submit(entry).is_err()),
+            Self::Pool { pool, .. } => pool.as_ref().is_some_and(|pool| pool.try_submit(entry).is_err()),
             Self::Here { sender, .. } => {
                 let waiting = Waiting::new(entry, Arc::clone(duty));
                 sender.as_ref().is_some_and(|sender| sender.try_send(waiting).is_err())
