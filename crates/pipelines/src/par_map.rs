@@ -102,13 +102,12 @@ impl<B: Blueprint> Pipeline<B> {
 
 /// A function of each item of a stream, on several tasks of a runtime: `par_map`, for every stream.
 ///
-/// It is a [`Pipeline`] of one stage. The work goes on while the consumer is busy, until twice as many
+/// It is a [`Pipeline`] of one stage. The work goes on while the consumer is busy, until a few times as many
 /// results as there are workers are unread; then it waits, and so does the source. A job that panics costs
 /// itself only: its result says so. Dropped, all of it is dropped.
 ///
 /// For work that only waits, [`map_concurrent`](weirs_channels_utils::StreamUtil::map_concurrent) does the
-/// same without tasks, and may borrow. A task costs less than a microsecond: for jobs that are shorter than a
-/// few, a plain `map` is faster.
+/// same without tasks, and may borrow. Very short jobs are done faster by a plain `map`.
 ///
 /// # Examples
 /// ```

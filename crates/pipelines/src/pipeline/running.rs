@@ -338,7 +338,7 @@ impl<O> fmt::Debug for Running<O> {
     }
 }
 
-/// Looks at a pipeline and stops it, from anywhere; it keeps nothing alive but the numbers.
+/// Looks at a pipeline and stops it, from anywhere; it does not keep the pipeline alive.
 #[derive(Clone)]
 pub struct PipelineHandle(Site);
 
