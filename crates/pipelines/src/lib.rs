@@ -10,6 +10,8 @@ mod par_map;
 mod pipeline;
 mod pool;
 mod work_queue;
+mod resilient;
+mod source;
 
 pub use dead_letter::{DeadLetter, DeadLetterRing, Reason, RingStats};
 pub use invalid::Invalid;
@@ -31,3 +33,8 @@ pub use work_queue::{Drained, NextKey, Taken, WorkQueue};
 pub mod plumbing {
     pub use crate::pipeline::plumbing::*;
 }
+pub use resilient::{
+    Answer, Answered, Drained, ResilientBuilder, ResilientCounts, ResilientEvent, ResilientIntake, ResilientPipeline,
+    ResilientResults, ResilientStats, ResilientSubmit, Unfinished,
+};
+pub use source::{AckCounts, AckError, Delivery, Receipt, ack_each};
