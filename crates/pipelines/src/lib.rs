@@ -34,7 +34,7 @@ pub mod plumbing {
     pub use crate::pipeline::plumbing::*;
 }
 pub use resilient::{
-    Answer, Answered, Drained, ResilientBuilder, ResilientCounts, ResilientEvent, ResilientIntake, ResilientPipeline,
-    ResilientResults, ResilientStats, ResilientSubmit, Unfinished,
+    Answer, Answered, Drained, ResilientBuilder, ResilientCounts, ResilientEvent, ResilientIntake,
+    ResilientPipeline, ResilientResults, ResilientStats, ResilientSubmit, Unfinished,
 };
 pub use source::{AckCounts, AckError, Delivery, Receipt, ack_each};

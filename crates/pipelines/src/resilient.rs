@@ -193,7 +193,11 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> ResilientPipeline<
         let waited = report.handed_back.into_iter();
         handed_back.extend(waited.map(|(_, item)| Unfinished { job: item.job, attempts: 0 }));
         let counts = ResilientCounts { taken: report.settled.taken, ..plan.counts() };
-        Drained { counts, handed_back, unread: report.unread.into_iter().filter_map(results::answered).collect() }
+        Drained {
+            counts,
+            handed_back,
+            unread: report.unread.into_iter().filter_map(results::answered).collect(),
+        }
     }
 
     /// A look at it.

@@ -31,7 +31,10 @@ fn breaker(clock: &Clock, failures: u32, open_for: Duration) -> Arc<Breaker> {
 }
 
 /// Something outside that is ill until a time.
-fn ill_until(clock: &Clock, at: Duration) -> impl Fn(u32) -> std::future::Ready<Result<u32, &'static str>> + use<> {
+fn ill_until(
+    clock: &Clock,
+    at: Duration,
+) -> impl Fn(u32) -> std::future::Ready<Result<u32, &'static str>> + use<> {
     let (clock, well) = (clock.clone(), clock.now() + at);
     move |n| std::future::ready(if clock.now() >= well { Ok(n) } else { Err("ill") })
 }
@@ -413,7 +416,8 @@ async fn a_call_that_takes_too_long_is_a_failure_and_is_tried_again(runtime: Run
 async fn a_panic_is_a_letter_with_its_job(runtime: Runtime) {
     let breaker = breaker(runtime.clock(), 1000, ms(1));
     let work = async |n: u32| if n == 3 { panic!("the third") } else { Ok::<_, ()>(n) };
-    let pipeline = ResilientPipeline::builder(work).breaker(&breaker).retry(3, Backoff::none()).build(&runtime);
+    let pipeline =
+        ResilientPipeline::builder(work).breaker(&breaker).retry(3, Backoff::none()).build(&runtime);
     let pipeline = pipeline.unwrap();
     let mut results = pipeline.results();
     for n in 0..6 {

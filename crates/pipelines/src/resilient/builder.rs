@@ -158,7 +158,8 @@ where
         let (plan, work) = (Arc::new(plan), Arc::new(work));
         let made = Arc::clone(&plan);
         let make = move |_: usize| Ok::<_, io::Error>(Steady::new(&made, &work));
-        let pool = WorkerPool::with_workers(make).workers(workers).queue(queue).unread(unread).build(runtime)?;
+        let pool =
+            WorkerPool::with_workers(make).workers(workers).queue(queue).unread(unread).build(runtime)?;
         Ok(ResilientPipeline::new(pool, plan))
     }
 }

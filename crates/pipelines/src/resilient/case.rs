@@ -253,7 +253,9 @@ impl<'p, J: Clone, T, E> Case<'p, J, T, E> {
         let letter = Box::new(letter);
         let expired = u64::from(reason == Reason::Expired);
         let given_up = |letter| {
-            plan.count(|counts| (counts.given_up, counts.expired) = (counts.given_up + 1, counts.expired + expired));
+            plan.count(|counts| {
+                (counts.given_up, counts.expired) = (counts.given_up + 1, counts.expired + expired)
+            });
             Answer::GivenUp(letter)
         };
         let Some(place) = &plan.place else { return given_up(letter) };
@@ -261,9 +263,11 @@ impl<'p, J: Clone, T, E> Case<'p, J, T, E> {
         let spare = contain(|| letter.job.clone());
         let (attempts, first_at, redrives) = (letter.attempts, letter.first_at, letter.redrives);
         self.letter = Some(letter);
-        let sent = || plan.count(|counts| {
-            (counts.dead_lettered, counts.expired) = (counts.dead_lettered + 1, counts.expired + expired);
-        });
+        let sent = || {
+            plan.count(|counts| {
+                (counts.dead_lettered, counts.expired) = (counts.dead_lettered + 1, counts.expired + expired);
+            })
+        };
         match (plan.put(place, &mut self.letter, sent).await, spare) {
             (Put::There, spare) => {
                 let_go(spare);

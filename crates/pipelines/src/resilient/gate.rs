@@ -83,7 +83,12 @@ impl<J, T, E> Plan<J, T, E> {
     }
 
     /// Awaits; if that takes time, it is counted and told.
-    async fn noted<F: Future>(&self, number: &AtomicUsize, event: &ResilientEvent<'_>, future: F) -> F::Output {
+    async fn noted<F: Future>(
+        &self,
+        number: &AtomicUsize,
+        event: &ResilientEvent<'_>,
+        future: F,
+    ) -> F::Output {
         let mut future = pin!(future);
         let mut noted = None;
         poll_fn(|cx| {

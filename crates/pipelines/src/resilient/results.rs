@@ -34,7 +34,9 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Stream for Resilie
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            let Some(completion) = ready!(Pin::new(&mut self.0).poll_next(cx)) else { return Poll::Ready(None) };
+            let Some(completion) = ready!(Pin::new(&mut self.0).poll_next(cx)) else {
+                return Poll::Ready(None);
+            };
             if let Some(answered) = answered(completion) {
                 return Poll::Ready(Some(answered));
             }

@@ -141,7 +141,8 @@ where
     loop {
         // With something to flush, it does not wait for more.
         let flushes = !unflushed.is_empty();
-        let next = poll_fn(|cx| poll_now(results, flushes && unflushed.len() >= MOST_UNFLUSHED, flushes, cx)).await;
+        let next =
+            poll_fn(|cx| poll_now(results, flushes && unflushed.len() >= MOST_UNFLUSHED, flushes, cx)).await;
         match next {
             Now::Item(Ok(delivery)) => {
                 let Delivery { message, receipt, .. } = delivery;
