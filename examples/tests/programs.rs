@@ -327,3 +327,88 @@ fn a_server_ends_in_order() {
     assert_eq!(connections.split_whitespace().collect::<Vec<_>>()[1..], ["1", "0", "0", "0", "0"]);
     assert!(server.wait().expect("it ends").success());
 }
+
+#[test]
+fn each_job_of_a_worker_pool_has_its_own_end() {
+    let told = output(Command::new(env!("CARGO_BIN_EXE_worker_pool")));
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(lines[0], "OK:    job 1 - Content of https://example.com/1 (17ms)");
+    assert_eq!(lines[6], "FAIL:  job 7 - failed to fetch https://example.com/7");
+    assert_eq!(lines[9], "ALAS:  job 10 - the job panicked: page 10 is too long");
+    assert_eq!(lines[14], "14 jobs: 11 done, 2 failed, 1 panicked");
+}
+
+#[test]
+fn an_outage_uses_up_no_order() {
+    let expected = "\
+second  circuit    queued  waiting workers  done
+     0  Closed         60                0     0
+     1  Closed         36                0    19
+     2  Open           36                4    19
+     3  Open           36                4    19
+     4  Open           36                4    19
+     5  Closed         30                0    24
+     6  Closed          9                0    44
+60 taken: 56 done, 1 by fallback, 3 dead; 67 calls
+dead letter 26: another attempt would not help (Some(Inner(\"no such thing\")))
+dead letter 39: another attempt would not help (Some(Inner(\"no such thing\")))
+dead letter 52: another attempt would not help (Some(Inner(\"no such thing\")))
+";
+    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_resilient_pipeline"))), expected);
+}
+
+#[test]
+fn a_crash_of_the_consumer_loses_no_message() {
+    let expected = "the consumer crashed: true\n\
+        the broker has 12 of 20 messages again\n\
+        the next consumer: 12 received, 9 of them again, 12 acknowledged\n\
+        20 results, 20 different ones\n";
+    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_broker"))), expected);
+}
+
+/// The real process, with a real signal in the middle, and again.
+#[cfg(unix)]
+#[test]
+fn a_batch_goes_on_where_it_was_stopped() {
+    use std::fs;
+    use std::io::{BufRead, BufReader};
+    use std::path::Path;
+    use std::process::Stdio;
+
+    const RECORDS: usize = 30_000;
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("batch");
+    let _ = fs::remove_dir_all(&directory);
+    let batch = || {
+        let mut batch = Command::new(env!("CARGO_BIN_EXE_batch"));
+        batch.arg(&directory).arg(RECORDS.to_string());
+        batch
+    };
+    let mut first = batch().stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(first.stdout.take().expect("a pipe")).lines();
+    let mut next = || lines.next().expect("one more line").expect("text");
+    assert_eq!(next(), "begins after line 0");
+    assert_eq!(next(), "works");
+    let kill = Command::new("kill").args(["-s", "INT", &first.id().to_string()]).status();
+    assert!(kill.expect("it is sent").success());
+    assert_eq!(next(), "SIGINT: finishes what it has begun");
+    let written: usize =
+        next().strip_prefix("written up to line ").expect("how far").parse().expect("a number");
+    assert!(first.wait().expect("it ends").success());
+    let whole = |lines: usize| (1..=lines).map(|number| format!("RECORD {number}\n")).collect::<String>();
+    let output_file = directory.join("output.txt");
+    assert!(written < RECORDS);
+    assert!(fs::read_to_string(&output_file).expect("the output") == whole(written), "it is whole");
+
+    // Half a line, as a power failure leaves it.
+    let mut text = whole(written);
+    text.push_str("RECO");
+    fs::write(&output_file, text).expect("it is written");
+    let told = output(batch());
+    assert!(told.starts_with(&format!("begins after line {written}\n")), "{told}");
+    assert!(told.ends_with(&format!("written up to line {RECORDS}\n")), "{told}");
+    assert!(
+        fs::read_to_string(&output_file).expect("the output") == whole(RECORDS),
+        "nothing is missing or twice"
+    );
+    let _ = fs::remove_dir_all(&directory);
+}

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod dead_letter;
+pub mod guide;
 mod invalid;
 mod line;
 mod panics;
