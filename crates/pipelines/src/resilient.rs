@@ -31,15 +31,18 @@ use crate::{DeadLetter, JobId, SubmitError, WorkerPool};
 use case::Item;
 use plan::Plan;
 
-/// A queue, workers, a limiter, a breaker, a timeout, retries, a fallback, and a place for what is given up.
+/// A queue, workers, a limiter, a breaker, a timeout, retries, a fallback, and a place for what is given
+/// up.
 ///
 /// It is for jobs that call something outside, which is slow, limited, and at times ill.
 ///
-/// - An open circuit or a full limiter makes the workers wait, until the circuit's time has come or the limiter lets
-///   one go. No job is given up for it: the queue fills, and [`submit`](Self::submit) waits.
+/// - An open circuit or a full limiter makes the workers wait, until the circuit's time has come or the
+///   limiter lets one go. No job is given up for it: the queue fills, and [`submit`](Self::submit) waits.
 /// - A job whose deadline passed is not begun.
-/// - Only the call counts for the breaker: no wait in a queue, no slow reader of results, no slow place for letters.
-/// - Every job ends once: done, with a fallback, as a dead letter, or handed back by [`drain`](Self::drain).
+/// - Only the call counts for the breaker: no wait in a queue, no slow reader of results, no slow place
+///   for letters.
+/// - Every job ends once: done, with a fallback, as a dead letter, or handed back by
+///   [`drain`](Self::drain).
 ///
 /// Jobs are cloned for each call, so that they are still there when it fails; put what is large into an
 /// [`Arc`].
@@ -133,7 +136,8 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> ResilientPipeline<
         self.intake.try_submit(job)
     }
 
-    /// Hands a dead letter's job in again. Should it be given up once more, its letter says how often that was.
+    /// Hands a dead letter's job in again. Should it be given up once more, its letter says how often that
+    /// was.
     ///
     /// # Waiting
     /// As [`submit`](Self::submit).
@@ -176,8 +180,8 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> ResilientPipeline<
         }
     }
 
-    /// Takes no more jobs, finishes what can be finished within `limit`, and hands back what is left: what waits, what
-    /// workers hold while they wait, and what was cancelled in the middle of a call.
+    /// Takes no more jobs, finishes what can be finished within `limit`, and hands back what is left: what
+    /// waits, what workers hold while they wait, and what was cancelled in the middle of a call.
     ///
     /// # Waiting
     /// At most `limit`, and then as long as cancelled calls take to be dropped.

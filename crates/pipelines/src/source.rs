@@ -21,9 +21,9 @@ pub trait Receipt: Send + 'static {
 /// A message of a broker, with the receipt for it. A source with acknowledgement is any
 /// [`Stream`](futures_core::Stream) of these.
 ///
-/// It is acknowledged by [`ack`](Self::ack) alone. Dropped in any other way (cancelled, in a panic, handed back and
-/// forgotten) it is refused, and comes again. So it is a job for any pool: whatever becomes of the job, the broker
-/// hears of it.
+/// It is acknowledged by [`ack`](Self::ack) alone. Dropped in any other way (cancelled, in a panic, handed
+/// back and forgotten) it is refused, and comes again. So it is a job for any pool: whatever becomes of the
+/// job, the broker hears of it.
 ///
 /// # Examples
 /// ```

@@ -1,9 +1,9 @@
 //! How does a batch job stop at Ctrl-C and go on later where it was?
 //!
 //! `batch DIRECTORY [RECORDS]` reads `records.txt` (which it makes at first), does something slow to each
-//! line, and writes `output.txt` in the same order. At Ctrl-C or `kill` it takes no more lines, finishes those
-//! that it has, and writes them. The next run begins after the last line that is written; half a line, left
-//! by a power failure, is cut off.
+//! line, and writes `output.txt` in the same order. At Ctrl-C or `kill` it takes no more lines, finishes
+//! those that it has, and writes them. The next run begins after the last line that is written; half a
+//! line, left by a power failure, is cut off.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 #[cfg(unix)]

@@ -53,8 +53,8 @@ where
         self
     }
 
-    /// How many ends may be unread before [`submit`](ResilientPipeline::submit) waits, besides the room that the queue
-    /// and the workers leave: 64 unless said otherwise.
+    /// How many ends may be unread before [`submit`](ResilientPipeline::submit) waits, besides the room
+    /// that the queue and the workers leave: 64 unless said otherwise.
     pub fn unread(mut self, unread: usize) -> Self {
         self.unread = unread;
         self
@@ -78,32 +78,35 @@ where
         self
     }
 
-    /// A job whose call failed is tried again, so many times, with these pauses. The worker keeps it meanwhile.
+    /// A job whose call failed is tried again, so many times, with these pauses. The worker keeps it
+    /// meanwhile.
     pub fn retry(mut self, retries: u32, pauses: Backoff) -> Self {
         (self.plan.retries, self.plan.pauses) = (retries, pauses);
         self
     }
 
-    /// When a job is the probe of an ill server and fails, that is no attempt of its own: at most so many times for
-    /// each job, 10 unless said otherwise.
+    /// When a job is the probe of an ill server and fails, that is no attempt of its own: at most so many
+    /// times for each job, 10 unless said otherwise.
     ///
-    /// So an outage does not use up jobs, and a job that fails always does not keep the circuit open for ever. Who
-    /// wants no job to be a probe drives [`Breaker::probe_with`].
+    /// So an outage does not use up jobs, and a job that fails always does not keep the circuit open for
+    /// ever. Who wants no job to be a probe drives [`Breaker::probe_with`].
     pub fn spare_probes(mut self, times: u32) -> Self {
         self.plan.spared_probes = times;
         self
     }
 
-    /// What the end of a call means to the breaker, to the limiter, and for another attempt: an error that is a
-    /// [`Failure`](weirs_resilience::Class::Failure), [`Throttled`](weirs_resilience::Class::Throttled) or
-    /// [`After`](weirs_resilience::Class::After) is worth one. By default all errors and timeouts are failures.
+    /// What the end of a call means to the breaker, to the limiter, and for another attempt: an error that
+    /// is a [`Failure`](weirs_resilience::Class::Failure),
+    /// [`Throttled`](weirs_resilience::Class::Throttled) or [`After`](weirs_resilience::Class::After) is
+    /// worth one. By default all errors and timeouts are failures.
     pub fn classify(mut self, judge: impl Classify<T, E> + Send + Sync + 'static) -> Self {
         self.plan.judge = Box::new(move |result| judge.classify(result));
         self
     }
 
-    /// What stands in for the result of a job that failed for good; without an answer the job is a dead letter. It
-    /// gets the last error, if the job did not panic at once. It is not asked for jobs that were too late to begin.
+    /// What stands in for the result of a job that failed for good; without an answer the job is a dead
+    /// letter. It gets the last error, if the job did not panic at once. It is not asked for jobs that were
+    /// too late to begin.
     pub fn fallback(
         mut self,
         substitute: impl Fn(&J, Option<&Error<E>>) -> Option<T> + Send + Sync + 'static,
@@ -112,8 +115,9 @@ where
         self
     }
 
-    /// Where dead letters go: any sink, such as a [`DeadLetterRing`](crate::DeadLetterRing). Workers wait for it; one
-    /// that fails is asked again, with growing pauses. Without it, letters are among the results.
+    /// Where dead letters go: any sink, such as a [`DeadLetterRing`](crate::DeadLetterRing). Workers wait
+    /// for it; one that fails is asked again, with growing pauses. Without it, letters are among the
+    /// results.
     pub fn dead_letters<S>(mut self, sink: S) -> Self
     where
         S: Sink<DeadLetter<J, Error<E>>> + Send + 'static,
@@ -132,8 +136,8 @@ where
     /// The pipeline, with its workers at work.
     ///
     /// # Errors
-    /// A setting that makes no sense: no worker, no queue, a timeout of nothing, pauses that cannot be, a limiter that
-    /// will never let a call through.
+    /// A setting that makes no sense: no worker, no queue, a timeout of nothing, pauses that cannot be, a
+    /// limiter that will never let a call through.
     pub fn build(self, runtime: &Runtime) -> Result<ResilientPipeline<J, T, E>, BuildError> {
         let Self { work, mut plan, workers, queue, unread } = self;
         let invalid = |field, why| Err(BuildError::Invalid(Invalid::new(field, why)));

@@ -26,8 +26,8 @@ impl<J> fmt::Debug for Unfinished<J> {
 pub struct Drained<J, T, E> {
     /// How all jobs ended.
     pub counts: ResilientCounts,
-    /// The jobs that have no end: first those that workers had in their hands, then those of the queue, in the order
-    /// of submission.
+    /// The jobs that have no end: first those that workers had in their hands, then those of the queue, in
+    /// the order of submission.
     pub handed_back: Vec<Unfinished<J>>,
     /// The ends that nobody has read.
     pub unread: Vec<Answered<J, T, E>>,

@@ -37,7 +37,8 @@ impl Pass<'_> {
 pub(super) struct Shut;
 
 impl<J, T, E> Plan<J, T, E> {
-    /// Waits until a call may be made. The circuit comes first: while it is open, nothing of the limiter is held.
+    /// Waits until a call may be made. The circuit comes first: while it is open, nothing of the limiter is
+    /// held.
     pub(super) async fn pass(&self) -> Result<Pass<'_>, Shut> {
         let mut refusals = 0;
         loop {

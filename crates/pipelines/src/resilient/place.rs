@@ -64,8 +64,8 @@ pub(super) enum Put<J, E> {
 }
 
 impl<J, T, E> Plan<J, T, E> {
-    /// Waits until the place has the letter. `sent` is called as soon as the place owns it; until then the letter stays
-    /// where it is.
+    /// Waits until the place has the letter. `sent` is called as soon as the place owns it; until then the
+    /// letter stays where it is.
     pub(super) async fn put<L>(
         &self,
         place: &Place<J, L>,

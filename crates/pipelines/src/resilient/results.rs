@@ -11,9 +11,11 @@ use super::answer::{Answer, Answered};
 use super::case::Item;
 use crate::{Completion, Results};
 
-/// What became of the jobs, as a stream; made by [`ResilientPipeline::results`](crate::ResilientPipeline::results).
+/// What became of the jobs, as a stream; made by
+/// [`ResilientPipeline::results`](crate::ResilientPipeline::results).
 ///
-/// It ends when the pipeline takes no more jobs and every end was read. Jobs that are handed back are not in it.
+/// It ends when the pipeline takes no more jobs and every end was read. Jobs that are handed back are not
+/// in it.
 ///
 /// # Cancel safety
 /// A poll that is not ready took nothing. Dropped, its part of the results is discarded.

@@ -29,8 +29,8 @@ pub struct ResilientStats {
     pub counts: ResilientCounts,
 }
 
-/// How the jobs of a [`ResilientPipeline`](crate::ResilientPipeline) ended. When nothing runs, `taken` is the sum of
-/// `done`, `fallback`, `dead_lettered`, `given_up` and `handed_back`.
+/// How the jobs of a [`ResilientPipeline`](crate::ResilientPipeline) ended. When nothing runs, `taken` is
+/// the sum of `done`, `fallback`, `dead_lettered`, `given_up` and `handed_back`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResilientCounts {

@@ -64,8 +64,9 @@ impl<'p, J: Send + 'static, T: Send + 'static, E: Send + 'static> ResilientSubmi
         Self { intake, item: Some(Item { job, deadline: Instant::FAR_FUTURE, redrives }), submit: None }
     }
 
-    /// The same job, with a deadline for all of it: the wait in the queue, for the circuit and for the limiter, and the
-    /// calls. If it is over before the first call, the job ends as [`Expired`](crate::Reason::Expired).
+    /// The same job, with a deadline for all of it: the wait in the queue, for the circuit and for the
+    /// limiter, and the calls. If it is over before the first call, the job ends as
+    /// [`Expired`](crate::Reason::Expired).
     ///
     /// # Panics
     /// When it was polled before.

@@ -56,17 +56,18 @@ impl<S: fmt::Display> fmt::Display for AckError<S> {
 
 impl<S: std::error::Error> std::error::Error for AckError<S> {}
 
-/// Works a source off by so many workers, and acknowledges each message when its result is in the output, and the
-/// output is flushed. What fails or panics is refused, and comes again if the broker likes.
+/// Works a source off by so many workers, and acknowledges each message when its result is in the output,
+/// and the output is flushed. What fails or panics is refused, and comes again if the broker likes.
 ///
-/// Results of one moment are flushed together. Twice as many messages as there are workers are there at once.
+/// Results of one moment are flushed together. Twice as many messages as there are workers are there at
+/// once.
 ///
 /// # Waiting
 /// Until the source has ended and all results are delivered.
 ///
 /// # Cancel safety
-/// Dropped, everything that is not acknowledged is refused, what waits and what runs; nothing is lost. A result that
-/// the output has already may come again.
+/// Dropped, everything that is not acknowledged is refused, what waits and what runs; nothing is lost. A
+/// result that the output has already may come again.
 ///
 /// # Errors
 /// No workers, or the error of the output.
