@@ -35,7 +35,7 @@ pub mod plumbing {
     pub use crate::pipeline::plumbing::*;
 }
 pub use resilient::{
-    Answer, Answered, Drained, ResilientBuilder, ResilientCounts, ResilientEvent, ResilientIntake,
+    Answer, Answered, ResilientBuilder, ResilientCounts, ResilientDrained, ResilientEvent, ResilientIntake,
     ResilientPipeline, ResilientResults, ResilientStats, ResilientSubmit, Unfinished,
 };
 pub use source::{AckCounts, AckError, Delivery, Receipt, ack_each};

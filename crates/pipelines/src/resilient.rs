@@ -22,7 +22,7 @@ use weirs_resilience::Error;
 
 pub use answer::{Answer, Answered};
 pub use builder::ResilientBuilder;
-pub use drain::{Drained, Unfinished};
+pub use drain::{ResilientDrained, Unfinished};
 pub use results::ResilientResults;
 pub use stats::{ResilientCounts, ResilientEvent, ResilientStats};
 pub use submit::{ResilientIntake, ResilientSubmit};
@@ -188,7 +188,7 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> ResilientPipeline<
     ///
     /// # Cancel safety
     /// The pipeline goes with the future: what is not done by then is dropped.
-    pub async fn drain(self, limit: Duration) -> Drained<J, T, E> {
+    pub async fn drain(self, limit: Duration) -> ResilientDrained<J, T, E> {
         let Self { pool, intake, plan } = self;
         drop(intake);
         let report = pool.shutdown(limit).await;
@@ -197,7 +197,7 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> ResilientPipeline<
         let waited = report.handed_back.into_iter();
         handed_back.extend(waited.map(|(_, item)| Unfinished { job: item.job, attempts: 0 }));
         let counts = ResilientCounts { taken: report.settled.taken, ..plan.counts() };
-        Drained {
+        ResilientDrained {
             counts,
             handed_back,
             unread: report.unread.into_iter().filter_map(results::answered).collect(),

@@ -1,4 +1,4 @@
-//! [`Drained`]: what a pipeline that was drained leaves.
+//! [`ResilientDrained`]: what a pipeline that was drained leaves.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl<J> fmt::Debug for Unfinished<J> {
 
 /// What a [drain](crate::ResilientPipeline::drain) came to.
 #[non_exhaustive]
-pub struct Drained<J, T, E> {
+pub struct ResilientDrained<J, T, E> {
     /// How all jobs ended.
     pub counts: ResilientCounts,
     /// The jobs that have no end: first those that workers had in their hands, then those of the queue, in
@@ -33,9 +33,9 @@ pub struct Drained<J, T, E> {
     pub unread: Vec<Answered<J, T, E>>,
 }
 
-impl<J, T, E> fmt::Debug for Drained<J, T, E> {
+impl<J, T, E> fmt::Debug for ResilientDrained<J, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Drained")
+        f.debug_struct("ResilientDrained")
             .field("counts", &self.counts)
             .field("handed_back", &self.handed_back.len())
             .field("unread", &self.unread.len())
