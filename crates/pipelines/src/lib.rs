@@ -10,9 +10,9 @@ mod panics;
 mod par_map;
 mod pipeline;
 mod pool;
-mod work_queue;
 mod resilient;
 mod source;
+mod work_queue;
 
 pub use dead_letter::{DeadLetter, DeadLetterRing, Reason, RingStats};
 pub use invalid::Invalid;
