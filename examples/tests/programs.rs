@@ -348,7 +348,7 @@ second  circuit    queued  waiting workers  done
      3  Open           36                4    19
      4  Open           36                4    19
      5  Closed         30                0    24
-     6  Closed          9                0    44
+     6  Closed         10                0    43
 60 taken: 56 done, 1 by fallback, 3 dead; 67 calls
 dead letter 26: another attempt would not help (Some(Inner(\"no such thing\")))
 dead letter 39: another attempt would not help (Some(Inner(\"no such thing\")))
