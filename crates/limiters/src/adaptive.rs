@@ -23,6 +23,7 @@ pub use algorithm::{LimitAlgorithm, Window};
 pub use builder::AdaptiveLimiterBuilder;
 pub use correlated::CorrelatedVegas;
 pub use gradient::Gradient2;
+pub use histogram::Histogram;
 pub use vegas::Vegas;
 pub use windows::Windows;
 

@@ -47,3 +47,9 @@ pub use warm_up::{WarmUp, WarmUpBuilder};
 pub use window::{
     AcquireWindow, FixedWindow, SegmentedWindow, SlidingCounter, SlidingLog, WindowBuilder, WindowError,
 };
+
+/// What other crates of the family share with this one. Not for users: it changes without notice.
+#[doc(hidden)]
+pub mod plumbing {
+    pub use crate::adaptive::Histogram;
+}

@@ -7,7 +7,6 @@ mod call;
 mod completion;
 mod crew;
 mod entry;
-mod histogram;
 mod intake;
 mod keys;
 mod measures;

@@ -8,24 +8,26 @@ const BITS: u32 = PARTS.trailing_zeros();
 const BUCKETS: usize = (64 - BITS as usize + 1) * PARTS as usize;
 
 /// Counts by size, each bucket a sixteenth of a power of two wide.
-pub(super) struct Histogram {
+pub struct Histogram {
     buckets: [u32; BUCKETS],
     count: u64,
 }
 
 impl Histogram {
-    pub(super) fn add(&mut self, value: u64) {
+    /// Counts this value.
+    pub fn add(&mut self, value: u64) {
         let bucket = &mut self.buckets[index(value)];
         *bucket = bucket.saturating_add(1);
         self.count += 1;
     }
 
-    pub(super) fn count(&self) -> u64 {
+    /// How many values were counted.
+    pub fn count(&self) -> u64 {
         self.count
     }
 
     /// The value below which such a share lies; within a bucket it is taken to be spread evenly.
-    pub(super) fn quantile(&self, share: f64) -> u64 {
+    pub fn quantile(&self, share: f64) -> u64 {
         let mut left = share * self.count as f64;
         for (index, &count) in self.buckets.iter().enumerate().filter(|(_, count)| **count > 0) {
             let count = f64::from(count);
@@ -38,7 +40,8 @@ impl Histogram {
         0
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Forgets all.
+    pub fn clear(&mut self) {
         *self = Self::default();
     }
 }

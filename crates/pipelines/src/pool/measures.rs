@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use weirs_runtime::Instant;
 
-use super::histogram::Histogram;
+use weirs_limiters::plumbing::Histogram;
 
 /// How long jobs waited in the queue, and how long workers took over them; measured by a pool that is
 /// [told to](crate::WorkerPoolBuilder::measured).

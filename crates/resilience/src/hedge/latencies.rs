@@ -3,15 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use weirs_limiters::plumbing::Histogram;
 use weirs_runtime::Instant;
 
 use crate::attempt::nanos;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 
-/// Each power of two is split into so many parts: a percentile is a sixteenth off at most.
-const PARTS: u64 = 16;
-const BITS: u32 = PARTS.trailing_zeros();
-const BUCKETS: usize = (64 - BITS as usize + 1) * PARTS as usize;
 const UNKNOWN: u64 = u64::MAX;
 
 /// The percentile of a period, which holds during the next one.
@@ -24,14 +21,13 @@ pub(super) struct Latencies {
 }
 
 struct Lately {
-    buckets: Box<[u32; BUCKETS]>,
-    count: u64,
+    latencies: Box<Histogram>,
     since: Option<Instant>,
 }
 
 impl Latencies {
     pub(super) fn new(share: f64, min_samples: u32) -> Self {
-        let lately = Lately { buckets: Box::new([0; BUCKETS]), count: 0, since: None };
+        let lately = Lately { latencies: Box::default(), since: None };
         Self {
             share,
             min_samples,
@@ -68,36 +64,18 @@ impl Latencies {
     /// Something took so long, and ended now. What was ready at once is not worth a look at the clock.
     pub(super) fn record(&self, latency: Duration, now: Option<Instant>) {
         let mut lately = lock(&self.lately);
-        let bucket = &mut lately.buckets[index(nanos(latency))];
-        *bucket = bucket.saturating_add(1);
-        lately.count += 1;
+        lately.latencies.add(nanos(latency));
         let Some(now) = now else { return };
         let since = *lately.since.get_or_insert(now);
         let is_over = now.saturating_since(since) >= self.period;
-        if lately.count < u64::from(self.min_samples) || !(is_over || self.known().is_none()) {
+        if lately.latencies.count() < u64::from(self.min_samples) || !(is_over || self.known().is_none()) {
             return;
         }
-        self.known.store(lately.quantile(self.share), Ordering::Relaxed);
+        self.known.store(lately.latencies.quantile(self.share).min(UNKNOWN - 1), Ordering::Relaxed);
         if is_over {
-            lately.buckets.fill(0);
-            (lately.count, lately.since) = (0, Some(now));
+            lately.latencies.clear();
+            lately.since = Some(now);
         }
-    }
-}
-
-impl Lately {
-    /// The value below which such a share lies; within a bucket it is taken to be spread evenly.
-    fn quantile(&self, share: f64) -> u64 {
-        let mut left = share * self.count as f64;
-        for (index, &count) in self.buckets.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let count = f64::from(count);
-            if left <= count {
-                let (from, width) = bounds(index);
-                return from.saturating_add((width as f64 * left / count) as u64).min(UNKNOWN - 1);
-            }
-            left -= count;
-        }
-        0
     }
 }
 
@@ -107,35 +85,9 @@ impl fmt::Debug for Latencies {
     }
 }
 
-fn index(value: u64) -> usize {
-    if value < PARTS {
-        return value as usize;
-    }
-    let shift = value.ilog2() - BITS;
-    ((u64::from(shift) + 1) * PARTS + ((value >> shift) - PARTS)) as usize
-}
-
-/// Where a bucket begins, and how wide it is.
-fn bounds(index: usize) -> (u64, u64) {
-    let index = index as u64;
-    match (index / PARTS).checked_sub(1) {
-        None => (index, 1),
-        Some(shift) => ((PARTS + index % PARTS) << shift, 1 << shift),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_value_is_within_its_bucket() {
-        for value in (0..64).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit, (1 << bit) | (1 << (bit / 2))]) {
-            let (from, width) = bounds(index(value));
-            assert!(from <= value && value - from < width, "{value}: {from} {width}");
-        }
-        assert!(index(u64::MAX) < BUCKETS);
-    }
 
     #[test]
     fn a_percentile_is_of_a_period_and_a_sixteenth_off_at_most() {
