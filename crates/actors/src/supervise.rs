@@ -1,0 +1,4 @@
+//! Trees of supervisors.
+
+pub mod machine;
+pub mod rules;
