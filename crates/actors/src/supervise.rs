@@ -1,4 +1,5 @@
 //! Trees of supervisors.
 
+#[doc(hidden)]
 pub mod machine;
 pub mod rules;
