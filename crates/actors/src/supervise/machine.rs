@@ -271,6 +271,11 @@ impl Machine {
         self.window.count(now)
     }
 
+    /// How many significant children may still do something.
+    pub fn significant(&self) -> usize {
+        self.significant
+    }
+
     /// Whether it is at its end.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
