@@ -26,8 +26,7 @@ impl Dice {
     }
 
     fn rules(&self) -> Rules {
-        let strategies =
-            [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne, Strategy::Dynamic];
+        let strategies = [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne, Strategy::Dynamic];
         let shutdowns = [AutoShutdown::Never, AutoShutdown::AnySignificant, AutoShutdown::AllSignificant];
         Rules {
             strategy: self.of(&strategies),
@@ -39,7 +38,12 @@ impl Dice {
 
     fn child(&self) -> ChildRules {
         ChildRules {
-            restart: self.of(&[Restart::Permanent, Restart::Permanent, Restart::Transient, Restart::Temporary]),
+            restart: self.of(&[
+                Restart::Permanent,
+                Restart::Permanent,
+                Restart::Transient,
+                Restart::Temporary,
+            ]),
             stop: self.of(&[Stop::Kill, Stop::Within(ns(3)), Stop::Within(ns(0)), Stop::Forever]),
             kill_grace: ns(self.below(4)),
             start_within: self.of(&[None, Some(ns(4))]),

@@ -185,7 +185,11 @@ impl World {
 
     /// Has everybody who runs do at once what is wanted of him until nothing is left to do, as if it took no
     /// time. `starts` tells what becomes of a start. Gives all actions.
-    pub(crate) fn obey(&mut self, event: Event, mut starts: impl FnMut(Key) -> Option<Ending>) -> Vec<Action> {
+    pub(crate) fn obey(
+        &mut self,
+        event: Event,
+        mut starts: impl FnMut(Key) -> Option<Ending>,
+    ) -> Vec<Action> {
         let mut events = std::collections::VecDeque::from([event]);
         let mut all = Vec::new();
         while let Some(event) = events.pop_front() {
