@@ -366,7 +366,8 @@ impl Model {
         match self.job {
             _ if asked => self.down(key, Answer::NotStarted),
             Job::First => {
-                self.down(key, Answer::NotStarted);
+                self.turn(key, Is::Down);
+                self.out.push(Action::Down(key));
                 self.end(now, Outcome::StartFailed(key));
             }
             Job::Last(_) => self.down(key, Answer::NotStarted),
@@ -476,7 +477,8 @@ impl Model {
         self.out.extend(start.then_some(Action::Answer(key, instead)));
         self.out.push(Action::Down(key));
         self.out.extend((0..stops).map(|_| Action::Answer(key, Answer::Stopped)));
-        if leaves || self.rules.strategy == Strategy::Dynamic {
+        let stays = matches!(self.job, Job::Last(_));
+        if !stays && (leaves || self.rules.strategy == Strategy::Dynamic) {
             self.forget(key);
         }
     }
