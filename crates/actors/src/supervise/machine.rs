@@ -249,6 +249,20 @@ impl Machine {
         matches!(self.state, State::Over)
     }
 
+    /// Whether it is on its way to the end, or there.
+    pub fn is_ending(&self) -> bool {
+        match &self.state {
+            State::Sweeping(sweep) => sweep.is_last(),
+            State::Over => true,
+            State::New | State::Steady => false,
+        }
+    }
+
+    /// Whether that timer of the child still counts.
+    pub fn awaits(&self, key: Key, timer: u32) -> bool {
+        self.line.get(key).is_some_and(|member| member.timer == timer)
+    }
+
     /// Takes an event, and adds what is to be done.
     pub fn step(&mut self, now: Instant, event: Event, todo: &mut Vec<Action>) {
         if self.is_over() {
@@ -433,8 +447,9 @@ impl Machine {
     fn kill(&mut self, now: Instant, key: Key, todo: &mut Vec<Action>) {
         let member = self.line.member(key);
         let last = matches!(member.phase, Phase::Stopping(Stopping { why: Why::ForGood, .. }));
+        let grace = member.rules.kill_grace;
         todo.push(Action::Kill(key, last));
-        self.set_timer(key, now + self.rules.kill_grace, todo);
+        self.set_timer(key, now + grace, todo);
     }
 
     /// The child was killed, and does not end.

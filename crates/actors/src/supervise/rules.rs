@@ -60,8 +60,6 @@ pub struct Rules {
     pub within: Duration,
     /// Whether it ends with its significant children.
     pub auto_shutdown: AutoShutdown,
-    /// How long one that was killed may take to be gone before it counts as stuck.
-    pub kill_grace: Duration,
 }
 
 /// What holds for a child.
@@ -71,6 +69,8 @@ pub struct ChildRules {
     pub restart: Restart,
     /// How it is stopped.
     pub stop: Stop,
+    /// How long it may take to be gone when it was killed, before it counts as stuck.
+    pub kill_grace: Duration,
     /// How long it may take to be ready.
     pub start_within: Option<Duration>,
     /// Whether its supervisor may end with it.
