@@ -134,6 +134,10 @@ impl Branch {
         .is_ready()
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.inbox).closed
+    }
+
     /// Nothing is heard any more; what was said and not heard is given to the caller.
     pub(crate) fn close(&self) -> Vec<Said> {
         let (said, waker) = {

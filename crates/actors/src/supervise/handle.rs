@@ -110,7 +110,7 @@ impl Handle {
             let roster = lock(&self.0.roster);
             roster.nodes.iter().flatten().find(|(_, node)| node.id == id).map(|(_, node)| Arc::clone(node))
         };
-        node?.face.as_ref()?.branch().map(Self)
+        node?.face.as_ref()?.branch().filter(|branch| !branch.is_closed()).map(Self)
     }
 
     pub(super) fn branch(&self) -> &Branch {

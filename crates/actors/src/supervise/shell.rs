@@ -411,6 +411,8 @@ impl Run {
                 close(&node);
             }
         }
+        let roster = take(&mut *lock(&self.branch.roster));
+        drop(roster);
         if let Progress::New(Ok(specs), _) = std::mem::replace(&mut self.progress, Progress::Over) {
             for spec in specs {
                 close(&spec.node);

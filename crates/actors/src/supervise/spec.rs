@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use weirs_resilience::Backoff;
@@ -71,7 +71,8 @@ impl Spec {
         let shown = Arc::clone(&face);
         let spec = Self::new(id.into(), Kind::Tree, Some(face), move |life: Incarnation| {
             let run = make().run_in(life);
-            *lock(&shown.0) = Arc::downgrade(run.branch());
+            let before = lock(&shown.0).replace(Arc::clone(run.branch()));
+            drop(before);
             run
         });
         let mut spec = spec.stop(Stop::Forever);
@@ -216,12 +217,12 @@ impl fmt::Debug for Spec {
     }
 }
 
-/// Shows the supervisor that runs there.
+/// Shows the supervisor that runs there, or ran there last.
 #[derive(Default)]
-struct TreeFace(Mutex<Weak<Branch>>);
+struct TreeFace(Mutex<Option<Arc<Branch>>>);
 
 impl Face for TreeFace {
     fn branch(&self) -> Option<Arc<Branch>> {
-        lock(&self.0).upgrade()
+        lock(&self.0).clone()
     }
 }
