@@ -140,7 +140,11 @@ where
                 Exit::Normal if node.flags() & STOP != 0 => Exit::Shutdown,
                 exit => exit,
             };
-            if !exit.is_abnormal() && !matches!(exit, Exit::Ignored) && !this.seat.announces && node.set(READY) {
+            if !exit.is_abnormal()
+                && !matches!(exit, Exit::Ignored)
+                && !this.seat.announces
+                && node.set(READY)
+            {
                 this.seat.branch.say(Said::Ready(this.seat.key));
             }
             current::settle(&node, &exit);

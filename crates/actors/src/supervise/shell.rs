@@ -237,12 +237,7 @@ impl Run {
         }
     }
 
-    fn start_child(
-        &mut self,
-        now: Instant,
-        spec: Spec,
-        answerer: Answerer<Result<(), StartChildError>>,
-    ) {
+    fn start_child(&mut self, now: Instant, spec: Spec, answerer: Answerer<Result<(), StartChildError>>) {
         if self.machine.is_ending() {
             return answerer.give(Err(StartChildError::Ended(Some(Box::new(spec)))));
         }
@@ -370,7 +365,11 @@ impl Run {
     fn exit(&mut self, outcome: Outcome) {
         let last = |run: &mut Self, key: Key| {
             let child = run.child(key)?;
-            Some((child.node.id.clone(), child.node.path(), child.node.shown().last_exit.unwrap_or(Exit::Lost)))
+            Some((
+                child.node.id.clone(),
+                child.node.path(),
+                child.node.shown().last_exit.unwrap_or(Exit::Lost),
+            ))
         };
         let exit = match outcome {
             Outcome::Shutdown => Exit::Shutdown,

@@ -37,6 +37,8 @@ pub struct Spec {
     pub(crate) rules: ChildRules,
     pub(crate) backoff: Option<Backoff>,
     pub(crate) announces: bool,
+    /// An actor for whose messages there is no room at all.
+    pub(crate) empty_mailbox: bool,
     launch: Launch,
 }
 
@@ -104,7 +106,14 @@ impl Spec {
             pauses: false,
             reset_after: RESET_AFTER,
         };
-        Self { node: Node::new(id, kind, face), rules, backoff: None, announces: false, launch }
+        Self {
+            node: Node::new(id, kind, face),
+            rules,
+            backoff: None,
+            announces: false,
+            empty_mailbox: false,
+            launch,
+        }
     }
 
     /// What it is called.
@@ -188,6 +197,9 @@ impl Spec {
         let id = self.id();
         if id.name() == Some("") {
             return Err(Invalid::of_child(id, "spec.id", "without a name"));
+        }
+        if self.empty_mailbox {
+            return Err(Invalid::of_child(id, "spec.mailbox", "without room for a message"));
         }
         if self.rules.significant && self.rules.restart == Restart::Permanent {
             return Err(Invalid::of_child(id, "spec.significant", "a permanent child never ends for good"));

@@ -143,7 +143,9 @@ impl Machine {
     pub(super) fn sweep_goes_on(&mut self, now: Instant, key: Key, todo: &mut Vec<Action>) {
         let State::Sweeping(sweep) = &mut self.state else { return };
         match &mut sweep.stage {
-            Stage::Stopping { waits_for, .. } | Stage::Starting { waits_for, .. } if *waits_for == Some(key) => {
+            Stage::Stopping { waits_for, .. } | Stage::Starting { waits_for, .. }
+                if *waits_for == Some(key) =>
+            {
                 *waits_for = None;
             }
             Stage::StoppingAll { left } => *left = left.saturating_sub(1),
