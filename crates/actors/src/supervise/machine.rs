@@ -5,6 +5,8 @@
 
 mod line;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::collections::VecDeque;
