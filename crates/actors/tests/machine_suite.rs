@@ -4,10 +4,9 @@
 
 mod machine;
 
-use std::collections::{BTreeMap, VecDeque};
-
-use machine::world::{World, child, ns, rules};
-use weirs_actors::supervise::machine::{Action, Ending, Event, Key, Outcome, Phase};
+use machine::named::Supervisor;
+use machine::world::{child, ns, rules};
+use weirs_actors::supervise::machine::{Ending, Event};
 use weirs_actors::supervise::rules::{AutoShutdown, ChildRules, Restart, Rules, Stop, Strategy};
 
 const PERMANENT: ChildRules = child(Restart::Permanent);
@@ -20,133 +19,6 @@ fn significant(rules: ChildRules) -> ChildRules {
 
 fn often(strategy: Strategy) -> Rules {
     Rules { most: 100, ..rules(strategy) }
-}
-
-/// A supervisor whose children have names. What it does comes as words, in order.
-struct Supervisor {
-    world: World,
-    keys: BTreeMap<&'static str, Key>,
-    /// How the next starts end.
-    starts: BTreeMap<&'static str, VecDeque<Option<Ending>>>,
-}
-
-impl Supervisor {
-    fn new(rules: Rules) -> Self {
-        Self { world: World::new(rules), keys: BTreeMap::new(), starts: BTreeMap::new() }
-    }
-
-    /// With children that start well.
-    fn started(rules: Rules, children: &[(&'static str, ChildRules)]) -> Self {
-        let mut this = Self::new(rules);
-        children.iter().for_each(|(name, rules)| this.insert(name, *rules));
-        assert!(this.begin().ends_with("started"));
-        this
-    }
-
-    fn insert(&mut self, name: &'static str, rules: ChildRules) {
-        let key = self.world.insert(rules);
-        self.keys.insert(name, key);
-    }
-
-    fn fails(&mut self, name: &'static str, times: usize) {
-        self.starts.entry(name).or_default().extend(vec![Some(Ending::Abnormal); times]);
-    }
-
-    fn ignores(&mut self, name: &'static str) {
-        self.starts.entry(name).or_default().push_back(Some(Ending::Ignored));
-    }
-
-    fn begin(&mut self) -> String {
-        self.obey(Event::Start)
-    }
-
-    fn crash(&mut self, name: &str) -> String {
-        self.obey(Event::Ended(self.keys[name], Ending::Abnormal))
-    }
-
-    fn end(&mut self, name: &str) -> String {
-        self.obey(Event::Ended(self.keys[name], Ending::Normal))
-    }
-
-    fn add(&mut self, name: &'static str, rules: ChildRules) -> String {
-        self.insert(name, rules);
-        self.start(name)
-    }
-
-    fn start(&mut self, name: &str) -> String {
-        self.obey(Event::StartChild(self.keys[name]))
-    }
-
-    fn stop(&mut self, name: &str) -> String {
-        self.obey(Event::StopChild(self.keys[name]))
-    }
-
-    fn delete(&mut self, name: &str) -> String {
-        self.obey(Event::DeleteChild(self.keys[name]))
-    }
-
-    fn shutdown(&mut self) -> String {
-        self.obey(Event::Shutdown)
-    }
-
-    /// One event alone: what is asked of the children takes its time.
-    fn step(&mut self, event: Event) -> String {
-        let actions = self.world.step(event);
-        self.words(actions)
-    }
-
-    fn obey(&mut self, event: Event) -> String {
-        let (keys, starts) = (&self.keys, &mut self.starts);
-        let actions = self.world.obey(event, |key| {
-            let name = keys.iter().find(|(_, other)| **other == key).unwrap().0;
-            starts.get_mut(name).and_then(VecDeque::pop_front).flatten()
-        });
-        self.words(actions)
-    }
-
-    fn name(&self, key: Key) -> &'static str {
-        self.keys.iter().find(|(_, other)| **other == key).unwrap().0
-    }
-
-    fn words(&self, actions: Vec<Action>) -> String {
-        let words = actions.into_iter().filter_map(|action| {
-            Some(match action {
-                Action::Run(key) => format!("run {}", self.name(key)),
-                Action::Ask(key, _) => format!("ask {}", self.name(key)),
-                Action::Kill(key, _) => format!("kill {}", self.name(key)),
-                Action::Pause(key, _, streak) => format!("pause {} {streak}", self.name(key)),
-                Action::Answer(_, answer) => format!("{answer:?}"),
-                Action::Down(key) => format!("down {}", self.name(key)),
-                Action::Forget(key) => format!("forget {}", self.name(key)),
-                Action::Stuck(key) => format!("stuck {}", self.name(key)),
-                Action::Started => "started".to_owned(),
-                Action::Exit(Outcome::GaveUp(key)) => format!("gave up {}", self.name(key)),
-                Action::Exit(Outcome::Done(key)) => format!("done {}", self.name(key)),
-                Action::Exit(Outcome::StartFailed(key)) => format!("start failed {}", self.name(key)),
-                Action::Exit(outcome) => format!("exit {outcome:?}"),
-                Action::SetTimer(..) => return None,
-            })
-        });
-        words.collect::<Vec<_>>().join(", ")
-    }
-
-    /// The children in order; those that are not up with what they are.
-    fn which_children(&self) -> String {
-        let words = self.world.machine.children().map(|key| match self.world.machine.phase(key) {
-            Some(Phase::Up) => self.name(key).to_owned(),
-            phase => format!("{}:{:?}", self.name(key), phase.unwrap()),
-        });
-        words.collect::<Vec<_>>().join(" ")
-    }
-
-    /// All timers that were set for the child are over, whether they still count or not.
-    fn time_passes(&mut self, name: &str) -> String {
-        let key = self.keys[name];
-        let timers = std::mem::take(&mut self.world.timers);
-        let timers = timers.into_iter().filter(|timer| timer.0 == key).collect::<Vec<_>>();
-        let words = timers.into_iter().map(|(key, timer)| self.step(Event::TimeUp(key, timer)));
-        words.filter(|words| !words.is_empty()).collect::<Vec<_>>().join(", ")
-    }
 }
 
 #[test]
