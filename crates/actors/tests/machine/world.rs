@@ -70,7 +70,7 @@ impl World {
 
     pub(crate) fn insert(&mut self, rules: ChildRules) -> Key {
         let key = self.machine.insert(rules);
-        let before = self.seen.insert(key, Seen::default());
+        let before = self.seen.insert(key, Seen { down: self.begun, ..Seen::default() });
         assert!(before.is_none(), "{key:?} is used twice");
         key
     }
