@@ -17,12 +17,8 @@ use crate::{Exit, Id};
 pub struct Handle(Arc<Branch>);
 
 impl Handle {
-    pub(super) fn new(branch: Arc<Branch>) -> Self {
+    pub(crate) fn new(branch: Arc<Branch>) -> Self {
         Self(branch)
-    }
-
-    pub(super) fn same(&self, branch: &Arc<Branch>) -> bool {
-        Arc::ptr_eq(&self.0, branch)
     }
 
     /// Adds a child behind the others, and waits until it is ready.

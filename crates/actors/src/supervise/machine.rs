@@ -72,7 +72,7 @@ pub enum Action {
     /// The child is down, and does not come back by itself. A restart of all, or of the rest, takes it along
     /// unless somebody stopped it.
     Down(Key),
-    /// The child is down and left the tree. The key counts no longer.
+    /// The child is down and left the tree. The key counts no longer. At the end nobody leaves: all go together.
     Forget(Key),
     /// The child was killed and did not end: it does not give its thread back.
     Stuck(Key),
@@ -103,7 +103,7 @@ pub enum Answer {
     Ending,
 }
 
-/// Why a supervisor ended. The child it names may have left by now.
+/// Why a supervisor ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was asked to.
@@ -114,7 +114,7 @@ pub enum Outcome {
     StartFailed(Key),
     /// More restarts than allowed; this child wanted the last.
     GaveUp(Key),
-    /// The significant children ended; this one was the last.
+    /// The significant children ended; this one, which may have left, was the last.
     Done(Key),
 }
 
@@ -271,6 +271,11 @@ impl Machine {
         self.window.count(now)
     }
 
+    /// How many significant children may still do something.
+    pub fn significant(&self) -> usize {
+        self.significant
+    }
+
     /// Whether it is at its end.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
@@ -278,18 +283,10 @@ impl Machine {
 
     /// Whether it is on its way to the end, or there.
     pub fn is_ending(&self) -> bool {
-        match &self.state {
+        match self.state {
             State::Sweeping(sweep) => sweep.is_last(),
             State::Over => true,
             State::New | State::Steady => false,
-        }
-    }
-
-    /// Why it is ending, while it does.
-    pub fn outcome(&self) -> Option<Outcome> {
-        match self.state {
-            State::Sweeping(sweep) => sweep.outcome(),
-            State::New | State::Steady | State::Over => None,
         }
     }
 
@@ -370,7 +367,7 @@ impl Machine {
                 self.start_failed(now, key, todo);
             }
             (Phase::Up, State::Steady) => self.look_after(now, key, ending, todo),
-            (Phase::Up, State::Sweeping(sweep)) if !sweep.is_last() => {
+            (Phase::Up, State::Sweeping(_)) if !self.is_ending() => {
                 self.turn(key, Phase::Crashed(ending));
                 self.later.push_back(key);
             }
@@ -440,10 +437,11 @@ impl Machine {
             // Somebody waits for it, and hears of it: that is no restart.
             _ if self.line.member(key).asked.start => self.down(key, Answer::NotStarted, todo),
             State::Sweeping(sweep) if sweep.is_first() => {
-                self.down(key, Answer::NotStarted, todo);
+                self.turn(key, Phase::Down);
+                todo.push(Action::Down(key));
                 self.wind_up(now, Outcome::StartFailed(key), todo);
             }
-            State::Sweeping(sweep) if sweep.is_last() => self.down(key, Answer::Interrupted, todo),
+            _ if self.is_ending() => self.down(key, Answer::Interrupted, todo),
             _ => self.restart(now, key, todo),
         }
     }
@@ -489,21 +487,22 @@ impl Machine {
     }
 
     fn start_child(&mut self, now: Instant, key: Key, todo: &mut Vec<Action>) {
+        let ending = self.is_ending();
         let Some(member) = self.line.get_mut(key) else { return };
-        match (member.phase, self.state) {
-            (_, State::Sweeping(sweep)) if sweep.is_last() => {
-                let fresh = member.fresh && member.phase == Phase::Down;
+        match member.phase {
+            _ if ending => {
+                let leaves = member.fresh && member.phase == Phase::Down;
                 todo.push(Action::Answer(key, Answer::Ending));
-                if fresh {
+                if leaves {
                     self.forget(key, todo);
                 }
             }
-            (Phase::Down, state) => {
+            Phase::Down => {
                 member.asked.start = true;
                 member.stopped = false;
                 member.streak = 0;
                 self.turn(key, Phase::Queued);
-                match state {
+                match self.state {
                     State::Steady => self.run(now, key, todo),
                     _ => self.later.push_back(key),
                 }
@@ -580,7 +579,8 @@ impl Machine {
         for _ in 0..asked.stops {
             todo.push(Action::Answer(key, Answer::Stopped));
         }
-        if leaves {
+        // At the end all go together.
+        if (leaves || self.rules.strategy == Strategy::Dynamic) && !self.is_ending() {
             self.forget(key, todo);
         }
     }

@@ -12,6 +12,7 @@ use weirs_scopes::CancelToken;
 use super::branch::Branch;
 use super::machine::Key;
 use super::snapshot::Snapshot;
+use crate::actor::Orphan;
 use crate::sync::lock;
 use crate::{Exit, Id};
 
@@ -68,6 +69,10 @@ pub(crate) trait Face: Send + Sync {
     fn open(&self) {}
     /// Nobody will take messages any more.
     fn close(&self, _exit: &Exit) {}
+    /// Keeps an answer that was dropped while it was polled, until it is known why.
+    fn orphan(&self, orphan: Arc<dyn Orphan>) -> Result<(), Arc<dyn Orphan>> {
+        Err(orphan)
+    }
     /// A life ended.
     fn life_ended(&self, _exit: &Exit) {}
     /// Fills in what it knows.
@@ -94,6 +99,8 @@ struct Seat {
     token: Option<CancelToken>,
     /// Whether an incarnation is there, from the order to begin until its future is gone.
     alive: bool,
+    /// Whose answers it waits for.
+    waits_for: Vec<Arc<Node>>,
     shown: Shown,
 }
 
@@ -256,6 +263,51 @@ impl Node {
             token.cancel("ended");
         }
         crate::panics::let_go(before);
+    }
+
+    /// It waits for the answer of another; an error, with the path, if that waits for it in the end.
+    pub(crate) fn wait_for(self: &Arc<Self>, other: &Arc<Self>) -> Result<(), Vec<Id>> {
+        // Noted before the others are looked at: of two that ask each other at the same time, one sees both.
+        lock(&self.seat).waits_for.push(Arc::clone(other));
+        let mut path = vec![self.id.clone()];
+        if other.leads_to(self, &mut path, &mut Vec::new()) {
+            self.waits_no_longer(other);
+            path.push(self.id.clone());
+            return Err(path);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn waits_no_longer(&self, other: &Arc<Self>) {
+        let mut seat = lock(&self.seat);
+        if let Some(at) = seat.waits_for.iter().position(|node| Arc::ptr_eq(node, other)) {
+            let node = seat.waits_for.swap_remove(at);
+            drop(seat);
+            drop(node);
+        }
+    }
+
+    /// Whether it waits for `target`, through others perhaps; then the path has those in between.
+    fn leads_to(self: &Arc<Self>, target: &Arc<Self>, path: &mut Vec<Id>, seen: &mut Vec<Arc<Self>>) -> bool {
+        if Arc::ptr_eq(self, target) {
+            return true;
+        }
+        if seen.iter().any(|node| Arc::ptr_eq(node, self)) {
+            return false;
+        }
+        seen.push(Arc::clone(self));
+        path.push(self.id.clone());
+        let next = lock(&self.seat).waits_for.clone();
+        if next.iter().any(|node| node.leads_to(target, path, seen)) {
+            return true;
+        }
+        path.pop();
+        false
+    }
+
+    /// The first whose answer it waits for.
+    pub(crate) fn waiting_on(&self) -> Option<Arc<Self>> {
+        lock(&self.seat).waits_for.first().cloned()
     }
 
     pub(crate) fn show(&self, state: ChildState) {

@@ -48,8 +48,6 @@ pub struct Run {
     progress: Progress,
     /// The life of the child that this supervisor is; none of a root.
     life: Option<Incarnation>,
-    /// Whom the end is about: it may have left the tree when the end comes.
-    about: Option<Arc<Node>>,
     /// Who was lost by its executor and cannot be started again.
     lost: Option<Arc<Node>>,
     exit: Option<Exit>,
@@ -104,7 +102,6 @@ impl Run {
             todo: Vec::new(),
             progress: Progress::New(children, None),
             life,
-            about: None,
             lost: None,
             exit: None,
         }
@@ -311,7 +308,6 @@ impl Run {
     }
 
     fn act(&mut self, now: Instant) {
-        self.note_outcome();
         let mut at = 0;
         // What an action leads to comes after those that were there.
         while let Some(action) = self.todo.get(at).copied() {
@@ -319,21 +315,6 @@ impl Run {
             self.perform(now, action);
         }
         self.todo.clear();
-    }
-
-    /// Whom the end is about is known from here on, whether or not it stays.
-    fn note_outcome(&mut self) {
-        if self.about.is_some() {
-            return;
-        }
-        let outcome = self.machine.outcome().or(match self.todo.last() {
-            Some(Action::Exit(outcome)) => Some(*outcome),
-            _ => None,
-        });
-        if let Some(Outcome::GaveUp(key) | Outcome::StartFailed(key) | Outcome::Done(key)) = outcome {
-            let child = self.children.get(key.place()).and_then(Option::as_ref);
-            self.about = child.map(|child| Arc::clone(&child.node));
-        }
     }
 
     fn perform(&mut self, now: Instant, action: Action) {
@@ -454,7 +435,11 @@ impl Run {
         };
         let start_error =
             |node: &Node| StartError::Child { path: node.path(), exit: last(node) };
-        let exit = match (outcome, &self.about) {
+        let about = match outcome {
+            Outcome::GaveUp(key) | Outcome::StartFailed(key) => self.child(key).map(|child| Arc::clone(&child.node)),
+            Outcome::Shutdown | Outcome::Killed | Outcome::Done(_) => None,
+        };
+        let exit = match (outcome, &about) {
             (Outcome::Shutdown, _) => self.lost.as_deref().map_or(Exit::Shutdown, gave_up),
             (Outcome::Killed, _) => Exit::Killed,
             (Outcome::Done(_), _) => Exit::Normal,
@@ -463,7 +448,7 @@ impl Run {
             (Outcome::GaveUp(_) | Outcome::StartFailed(_), None) => Exit::Lost,
         };
         if let Progress::Starting(Some(start)) = std::mem::replace(&mut self.progress, Progress::Over) {
-            start.give(Err(match (outcome, &self.about) {
+            start.give(Err(match (outcome, &about) {
                 (Outcome::StartFailed(_), Some(node)) => start_error(node),
                 _ => StartError::Interrupted(exit.clone()),
             }));
@@ -493,7 +478,7 @@ impl Run {
                 let_go(node);
             }
         }
-        let_go((self.about.take(), self.lost.take()));
+        let_go(self.lost.take());
         if let Progress::New(Ok(specs), _) = std::mem::replace(&mut self.progress, Progress::Over) {
             for spec in specs {
                 close(&spec.node);

@@ -91,6 +91,7 @@ impl Snapshot {
         snapshot.incarnation = shown.incarnation;
         snapshot.age = shown.since.map_or(Duration::ZERO, |since| now.saturating_since(since));
         snapshot.last_exit = shown.last_exit;
+        snapshot.waiting_on = node.waiting_on().map(|other| other.path());
         if let Some(face) = &node.face {
             face.show(&mut snapshot, now);
             if let Some(branch) = face.branch() {

@@ -52,6 +52,8 @@ pub struct Spec {
     pub(super) place: Option<Place>,
     /// What is wrong with it beyond its own settings.
     pub(super) invalid: Option<Invalid>,
+    /// An actor for whose messages there is no room at all.
+    pub(crate) empty_mailbox: bool,
     launch: Box<dyn Launch>,
 }
 
@@ -122,6 +124,7 @@ impl Spec {
             announces: false,
             place: None,
             invalid: None,
+            empty_mailbox: false,
             launch,
         }
     }
@@ -210,6 +213,9 @@ impl Spec {
         let id = self.id();
         if id.name() == Some("") {
             return Err(Invalid::of_child(id, "spec.id", "without a name"));
+        }
+        if self.empty_mailbox {
+            return Err(Invalid::of_child(id, "spec.mailbox", "without room for a message"));
         }
         if self.rules.significant && self.rules.restart == Restart::Permanent {
             return Err(Invalid::of_child(id, "spec.significant", "a permanent child never ends for good"));

@@ -74,12 +74,8 @@ impl Supervisor {
 
     /// This strategy.
     pub fn new(strategy: Strategy) -> Self {
-        let rules = Rules {
-            strategy,
-            most: 1,
-            within: Duration::from_secs(5),
-            auto_shutdown: AutoShutdown::Never,
-        };
+        let rules =
+            Rules { strategy, most: 1, within: Duration::from_secs(5), auto_shutdown: AutoShutdown::Never };
         Self { rules, name: None, children: Vec::new(), observer: None }
     }
 
@@ -157,6 +153,15 @@ impl Supervisor {
             }
             None => Err(StartError::Interrupted(ended(task.await))),
         }
+    }
+
+    /// Starts the tree in a task of its own, and does not wait for its children.
+    ///
+    /// Settings that make no sense are its exit.
+    pub fn spawn(self, runtime: &Runtime) -> Tree {
+        let run = self.run(runtime);
+        let handle = run.handle();
+        Tree { handle, task: Some(runtime.builder().name("supervisor").spawn(run)) }
     }
 
     pub(super) fn run_in(self, life: Incarnation) -> Run {

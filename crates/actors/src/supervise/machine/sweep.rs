@@ -43,13 +43,6 @@ impl Sweep {
         matches!(self.what, What::Last(_))
     }
 
-    pub(super) fn outcome(&self) -> Option<Outcome> {
-        match self.what {
-            What::Last(outcome) => Some(outcome),
-            What::First | What::Restart(_) => None,
-        }
-    }
-
     fn waiting_for(self, key: Key, stage: Stage) -> State {
         State::Sweeping(Self { stage, waits_for: Some(key), ..self })
     }

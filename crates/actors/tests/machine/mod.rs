@@ -1,0 +1,5 @@
+//! What the tests of the machine share.
+#![allow(dead_code, reason = "no test uses all of it")]
+
+pub(crate) mod model;
+pub(crate) mod world;
