@@ -45,6 +45,8 @@ pub struct Run {
     timers: Timers,
     said: Vec<Said>,
     todo: Vec<Action>,
+    /// Answers to be given when all is done: whoever hears one finds the tree as it says.
+    due: Vec<Due>,
     progress: Progress,
     /// The life of the child that this supervisor is; none of a root.
     life: Option<Incarnation>,
@@ -77,6 +79,23 @@ struct Child {
     asked: Option<Box<Asked>>,
 }
 
+/// An answer, and whom it is given to.
+enum Due {
+    Start(Answerer<Result<(), StartChildError>>, Result<(), StartChildError>),
+    Command(Answerer<Result<(), CommandError>>, Result<(), CommandError>),
+    Stop(Answerer<Result<Exit, CommandError>>, Result<Exit, CommandError>),
+}
+
+impl Due {
+    fn give(self) {
+        match self {
+            Self::Start(answerer, answer) => answerer.give(answer),
+            Self::Command(answerer, answer) => answerer.give(answer),
+            Self::Stop(answerer, answer) => answerer.give(answer),
+        }
+    }
+}
+
 /// Who waits for the child.
 #[derive(Default)]
 struct Asked {
@@ -100,6 +119,7 @@ impl Run {
             timers: Timers::default(),
             said: Vec::new(),
             todo: Vec::new(),
+            due: Vec::new(),
             progress: Progress::New(children, None),
             life,
             lost: None,
@@ -308,6 +328,8 @@ impl Run {
     }
 
     fn act(&mut self, now: Instant) {
+        let restarts = self.machine.restarts(now);
+        self.branch.restarts.store(restarts, Ordering::Relaxed);
         let mut at = 0;
         // What an action leads to comes after those that were there.
         while let Some(action) = self.todo.get(at).copied() {
@@ -315,6 +337,7 @@ impl Run {
             self.perform(now, action);
         }
         self.todo.clear();
+        self.due.drain(..).for_each(Due::give);
     }
 
     fn perform(&mut self, now: Instant, action: Action) {
@@ -371,13 +394,7 @@ impl Run {
                 self.branch.observe(&node, What::Restarting(pause));
                 self.timers.set(now + pause, key, timer, &self.machine);
             }
-            Action::Answer(_, answer) => {
-                // Those who ask for room when they hear of it are to find it.
-                if let Answer::NotStarted | Answer::Interrupted | Answer::Stopped = answer {
-                    child.place = None;
-                }
-                answer_all(child, answer);
-            }
+            Action::Answer(_, answer) => answer_all(child, answer, &mut self.due),
             Action::Down(_) => {
                 child.place = None;
                 node.show(ChildState::Down);
@@ -401,8 +418,6 @@ impl Run {
             }
             Action::SetTimer(..) | Action::Started | Action::Exit(_) => {}
         }
-        let restarts = self.machine.restarts(now);
-        self.branch.restarts.store(restarts, Ordering::Relaxed);
         let_go(node);
     }
 
@@ -495,54 +510,48 @@ fn close(node: &Node) {
     }
 }
 
-fn answer_all(child: &mut Child, answer: Answer) {
+fn answer_all(child: &mut Child, answer: Answer, due: &mut Vec<Due>) {
     let Some(asked) = &mut child.asked else { return };
     let exit = || child.node.shown().last_exit;
     match answer {
         Answer::Started | Answer::NotStarted | Answer::Interrupted => {
-            for answerer in take(&mut asked.started) {
-                answerer.give(match answer {
+            due.extend(take(&mut asked.started).into_iter().map(|answerer| {
+                Due::Start(answerer, match answer {
                     Answer::Started => Ok(()),
                     Answer::NotStarted => Err(StartChildError::NotStarted(exit().unwrap_or(Exit::Lost))),
                     _ => Err(StartChildError::Interrupted),
-                });
-            }
-            for answerer in take(&mut asked.restarted) {
-                answerer.give(match answer {
+                })
+            }));
+            due.extend(take(&mut asked.restarted).into_iter().map(|answerer| {
+                Due::Command(answerer, match answer {
                     Answer::Started => Ok(()),
                     Answer::NotStarted => Err(CommandError::NotStarted(exit().unwrap_or(Exit::Lost))),
                     _ => Err(CommandError::Interrupted),
-                });
-            }
+                })
+            }));
         }
         Answer::Stopped | Answer::Stuck => {
-            for answerer in take(&mut asked.stopped) {
-                answerer.give(match answer {
+            due.extend(take(&mut asked.stopped).into_iter().map(|answerer| {
+                Due::Stop(answerer, match answer {
                     Answer::Stopped => Ok(exit().unwrap_or(Exit::Normal)),
                     _ => Err(CommandError::Stuck),
-                });
-            }
+                })
+            }));
         }
         Answer::Deleted => {
-            for answerer in take(&mut asked.deleted) {
-                answerer.give(Ok(()));
-            }
+            due.extend(take(&mut asked.deleted).into_iter().map(|answerer| Due::Command(answerer, Ok(()))));
         }
         // Those who asked last: the ones before them are waited for.
         Answer::Running => {
-            if let Some(answerer) = asked.deleted.pop() {
-                answerer.give(Err(CommandError::Running));
-            } else if let Some(answerer) = asked.restarted.pop() {
-                answerer.give(Err(CommandError::Running));
-            }
+            let last = asked.deleted.pop().or_else(|| asked.restarted.pop());
+            due.extend(last.map(|answerer| Due::Command(answerer, Err(CommandError::Running))));
         }
-        Answer::Ending => {
-            if let Some(answerer) = asked.restarted.pop() {
-                answerer.give(Err(CommandError::Ended));
-            } else if let Some(answerer) = asked.started.pop() {
-                answerer.give(Err(StartChildError::Ended(None)));
-            }
-        }
+        Answer::Ending => match asked.restarted.pop() {
+            Some(answerer) => due.push(Due::Command(answerer, Err(CommandError::Ended))),
+            None => due.extend(
+                asked.started.pop().map(|answerer| Due::Start(answerer, Err(StartChildError::Ended(None)))),
+            ),
+        },
     }
 }
 

@@ -229,3 +229,10 @@ pub fn gave_up(exit: &Exit) -> String {
         other => panic!("it ended otherwise: {other}"),
     }
 }
+
+/// Waits, and lets others work, until it is so.
+pub async fn eventually(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        futures_lite::future::yield_now().await;
+    }
+}
