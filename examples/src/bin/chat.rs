@@ -19,7 +19,8 @@ use weirs_runtime::Runtime;
 use weirs_scopes::Signals;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (mut runtime, mut seed, mut address, mut story) = ("smol".to_owned(), 1, "127.0.0.1:0".to_owned(), false);
+    let (mut runtime, mut seed, mut address, mut story) =
+        ("smol".to_owned(), 1, "127.0.0.1:0".to_owned(), false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
@@ -28,7 +29,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             "--seed" => seed = value()?.parse()?,
             "--listen" => address = value()?,
             "--story" => story = true,
-            _ => return Err(format!("there is --runtime, --seed, --listen and --story, but no {argument}").into()),
+            _ => {
+                return Err(
+                    format!("there is --runtime, --seed, --listen and --story, but no {argument}").into()
+                );
+            }
         }
     }
     let kind = Kind::parse(&runtime, seed).ok_or("a runtime is smol, async-std, tokio or sim")?;

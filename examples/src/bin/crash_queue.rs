@@ -83,7 +83,8 @@ async fn work(runtime: Runtime) -> End {
     let report = tree.shutdown().await;
     assert!(report.is_clean(), "{report}");
 
-    let given_up: Vec<u32> = (1..=JOBS).zip(&ends).filter(|(_, end)| end.is_err()).map(|(job, _)| job).collect();
+    let given_up: Vec<u32> =
+        (1..=JOBS).zip(&ends).filter(|(_, end)| end.is_err()).map(|(job, _)| job).collect();
     let crashes: u32 = ends.iter().map(|end| end.map_or_else(|asked| asked, |asked| asked - 1)).sum();
     let entries = lock(&ledger.0).clone();
     for (job, end) in (1..=JOBS).zip(&ends) {
@@ -98,7 +99,8 @@ async fn work(runtime: Runtime) -> End {
         writeln!(text, "{times:3} times {what}").expect("text");
     }
     let again = ends.iter().filter(|end| end.is_ok_and(|asked| asked > 1)).count();
-    writeln!(text, "{} jobs are in the ledger, {again} of them were asked for again", entries.len()).expect("text");
+    writeln!(text, "{} jobs are in the ledger, {again} of them were asked for again", entries.len())
+        .expect("text");
     writeln!(text, "given up, and told so: {given_up:?}").expect("text");
     writeln!(text, "the worker had {lives} lives in {} seconds", took.as_secs()).expect("text");
     End { text, lives, given_up }
@@ -137,7 +139,11 @@ impl Actor for Worker {
         if outage.contains(&now) { Err("the disk is gone") } else { Ok(()) }
     }
 
-    async fn handle(&mut self, Job { job, reply }: Job, context: &mut Context<Self>) -> Result<(), &'static str> {
+    async fn handle(
+        &mut self,
+        Job { job, reply }: Job,
+        context: &mut Context<Self>,
+    ) -> Result<(), &'static str> {
         let clock = context.runtime().clock();
         clock.sleep(Duration::from_millis(100)).await;
         if clock.now() >= self.outage && self.started(context).await.is_err() {

@@ -18,11 +18,7 @@ const LONGEST: u64 = 1000;
 /// How long the room may take to let somebody in.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) async fn serve<N: Net>(
-    stream: N::Stream,
-    room: Addr<Told>,
-    life: Incarnation,
-) -> io::Result<()> {
+pub(super) async fn serve<N: Net>(stream: N::Stream, room: Addr<Told>, life: Incarnation) -> io::Result<()> {
     let (reading, mut writing) = split(stream);
     let mut reading = BufReader::new(reading);
     let Ok(seat) = life.token().run(greet(&mut reading, &mut writing, &room)).await else { return Ok(()) };
