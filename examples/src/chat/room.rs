@@ -101,6 +101,11 @@ impl Seat {
         }
     }
 
+    /// The room is about to close: nobody needs to hear of it.
+    pub(super) fn give_up(mut self) {
+        self.mark = None;
+    }
+
     /// Leaves when all that was said before has been said.
     pub(super) async fn leave(mut self) {
         self.mark = None;

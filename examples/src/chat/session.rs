@@ -26,7 +26,11 @@ pub(super) async fn serve<N: Net>(stream: N::Stream, room: Addr<Told>, life: Inc
     let name = Arc::clone(seat.name());
     // Neither is dropped in the middle of a line, but at the end.
     future::or(talk(&mut reading, &name, &room), hear(&mut writing, &mut seat, &life)).await?;
-    seat.leave().await;
+    if life.is_stopping() {
+        seat.give_up();
+    } else {
+        seat.leave().await;
+    }
     writing.close().await
 }
 

@@ -69,6 +69,10 @@ impl Program for Story {
         told.push_str("-- it is late\n");
         bob.say("/quit").await?;
         ann.hear_all(&mut told, 1).await?;
+        // His line came through a moment before his session ended.
+        while tree.snapshot().child("sessions").is_some_and(|sessions| sessions.children.len() > 2) {
+            runtime.clock().sleep(Duration::from_millis(1)).await;
+        }
         let (report, heard) = future::zip(tree.shutdown(), ann.hear_all(&mut told, 1)).await;
         heard?;
         write!(told, "-- who crashed\n{}", crashes.lock().expect("no panic")).expect("text");
