@@ -63,11 +63,11 @@ async fn accept<N: Net>(
 ) -> io::Result<()> {
     let token = life.token();
     while let Ok(accepted) = token.run(N::accept(&listener)).await {
-        if let Err(refused) = sessions.try_start_child(accepted?) {
-            if let Some(mut stream) = refused.into_args() {
-                // It is gone already: no matter.
-                let _ = stream.write_all(b"* there is no room\n").await;
-            }
+        if let Err(refused) = sessions.try_start_child(accepted?)
+            && let Some(mut stream) = refused.into_args()
+        {
+            // Whether it is heard or not: no matter.
+            let _ = stream.write_all(b"* there is no room\n").await;
         }
     }
     Ok(())

@@ -1,10 +1,10 @@
 //! How do I give each connection a session of its own, whose crash is nobody else's?
 //!
-//! A chat over TCP: `nc 127.0.0.1 PORT`, a name, and then lines. Who reads slowly misses lines, and is told how
-//! many; `/crash` is a bug in one's own session; `/quit` leaves. Ctrl-C ends it from the bottom of the tree up
-//! and says who did not end in time; a second one drops everybody. `--runtime` is smol, async-std, tokio, or
-//! sim: there the guests are simulated too, as they are with `--story` anywhere. What it is made of is in
-//! `src/chat/`.
+//! A chat over TCP: `nc 127.0.0.1 PORT`, a name, and then lines. Who reads slowly misses lines, and is told
+//! how many; `/crash` is a bug in one's own session; `/quit` leaves. Ctrl-C ends it from the bottom of the
+//! tree up and says who did not end in time; a second one drops everybody. `--runtime` is smol, async-std,
+//! tokio, or sim: there the guests are simulated too, as they are with `--story` anywhere. What it is made
+//! of is in `src/chat/`.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::error::Error;

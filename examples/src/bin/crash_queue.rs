@@ -2,9 +2,9 @@
 //!
 //! An actor works off forty jobs. It panics in the middle of some, before or after the job's entry is in the
 //! ledger; job 13 kills it every time; and for some seconds its disk is gone, so that it cannot even start.
-//! Its supervisor restarts it, with pauses. What waits in the queue stays there. Who asked for the job that was
-//! being done hears of the crash at once, and asks again; the ledger knows what it has. In simulated time; then
-//! the same for two hundred other seeds.
+//! Its supervisor restarts it, with pauses. What waits in the queue stays there. Who asked for the job that
+//! was being done hears of the crash at once, and asks again; the ledger knows what it has. In simulated
+//! time; then the same for two hundred other seeds.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
-//! [`Room`]: the actor that knows who is there. What is said goes through it, so that all hear it in one order.
+//! [`Room`]: the actor that knows who is there. What is said goes through it, so that all hear it in one
+//! order.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
