@@ -214,6 +214,7 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> ResilientPipeline<
             closed: pool.closed,
             paused: self.plan.paused.load(Ordering::Relaxed),
             limited: self.plan.limited.load(Ordering::Relaxed),
+            times: pool.times,
             circuit: self.plan.breaker.as_ref().map(|breaker| breaker.state()),
             counts: ResilientCounts { taken: pool.counts.taken, ..self.plan.counts() },
         }
