@@ -397,6 +397,49 @@ sec load parse price charge  circuit   per s  done     p50     p95    away  dead
     }
 }
 
+/// In a real terminal, with real keys.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_live_pipeline_gives_the_terminal_back() {
+    use std::io::{Read, Write};
+
+    let command = format!("stty cols 80 rows 24; {}; stty -a", env!("CARGO_BIN_EXE_live_pipeline"));
+    let mut terminal = Command::new("script")
+        .args(["--quiet", "--flush", "--return", "--command", &command, "/dev/null"])
+        .env("TERM", "xterm-256color")
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut keys = terminal.stdin.take().expect("a pipe");
+    let mut shown = terminal.stdout.take().expect("a pipe");
+    let mut until = |wanted: &str| {
+        let (mut text, mut part) = (Vec::new(), [0; 4096]);
+        while !String::from_utf8_lossy(&text).contains(wanted) {
+            let read = shown.read(&mut part).expect("text");
+            assert!(read > 0, "no {wanted:?} in {}", String::from_utf8_lossy(&text));
+            text.extend_from_slice(&part[..read]);
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let red = "\u{1b}[38;5;9m";
+    let began = until("from the order to its charge");
+    assert!(began.contains("\u{1b}[?1049h") && !began.contains(red), "{began:?}");
+    keys.write_all(b"o").expect("it is typed");
+    until(&format!("{red}on"));
+    // The first one finishes what is there, the second one does not.
+    keys.write_all(b"qq").expect("it is typed");
+    let ended = until("-extproc");
+    let (_, after) = ended.split_once("\u{1b}[?1049l").expect("it leaves the screen");
+    let (report, modes) = after.split_once(", 0 lost\r\n").expect("a report");
+    assert!(report.starts_with("\u{1b}[?25h"), "{report:?}");
+    for mode in ["icanon", "isig", "echo"] {
+        assert!(modes.split_whitespace().any(|word| word == mode), "{mode} in {modes}");
+    }
+    assert!(terminal.wait().expect("it ends").success());
+}
+
 #[test]
 fn a_crash_of_the_consumer_loses_no_message() {
     let expected = "the consumer crashed: true\n\

@@ -50,10 +50,13 @@ async fn work(job: Job) -> Result<Job, Infallible> {
     Ok(job)
 }
 
+/// Does so many jobs, and says how many were done.
+type Case = fn(&Runtime, u64) -> u64;
+
 #[test]
 fn memory_does_not_grow_with_the_number_of_jobs() {
     let runtime = Runtime::from(Smol::global());
-    let cases: [(&str, fn(&Runtime, u64) -> u64); 6] = [
+    let cases: [(&str, Case); 6] = [
         ("pool", |runtime, count| block_on(pool(runtime, count))),
         ("ordered pool by key", |runtime, count| block_on(keyed_pool(runtime, count))),
         ("pipeline", |runtime, count| block_on(pipeline(runtime, count))),

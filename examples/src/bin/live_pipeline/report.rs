@@ -13,6 +13,8 @@ pub(crate) struct Report {
     counts: ResilientCounts,
     turned_away: u64,
     handed_back: u64,
+    /// Why the first part has stopped before its end.
+    failed: Option<String>,
 }
 
 impl Report {
@@ -22,12 +24,14 @@ impl Report {
         counts: ResilientCounts,
         left: u64,
     ) -> Self {
+        let failed = prepared.as_ref().err().map(ToString::to_string);
         let (stages, unprocessed) = match prepared {
             Ok(summary) => (summary.stats, summary.unprocessed),
             Err(error) => (error.stats, error.unprocessed),
         };
         let turned_away = stages.stage("parse").map_or(0, |stage| stage.overflowed);
-        Self { stages, charge, counts, turned_away, handed_back: unprocessed.len() as u64 + left }
+        let handed_back = unprocessed.len() as u64 + left;
+        Self { stages, charge, counts, turned_away, handed_back, failed }
     }
 
     fn orders(&self) -> u64 {
@@ -44,8 +48,11 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { stages, charge, counts, turned_away, handed_back } = self;
+        let Self { stages, charge, counts, turned_away, handed_back, failed } = self;
         writeln!(f, "\n{stages}\n{charge}\n")?;
+        if let Some(error) = failed {
+            writeln!(f, "{error}")?;
+        }
         writeln!(f, "{} orders:", self.orders())?;
         writeln!(
             f,

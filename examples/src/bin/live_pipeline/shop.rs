@@ -13,7 +13,8 @@ use futures_lite::future::{or, zip};
 use weirs_channels_utils::Overflow;
 use weirs_limiters::{Quota, Rate, RateLimiter};
 use weirs_pipelines::{
-    Answer, DeadLetterRing, Pipeline, PipelineError, PipelineHandle, ResilientPipeline, Running, Summary,
+    Answer, DeadLetter, DeadLetterRing, Pipeline, PipelineError, PipelineHandle, ResilientPipeline, Running,
+    Summary,
 };
 use weirs_resilience::{Backoff, Breaker, Class, Error};
 use weirs_runtime::{Instant, Runtime};
@@ -21,12 +22,13 @@ use weirs_scopes::CancelToken;
 
 use crate::look::{Look, Row};
 use crate::report::Report;
-use crate::world::{Order, World};
+use crate::world::{Order, REFUSED, World};
 
 /// So many orders may wait before each stage.
 const ROOM: usize = 64;
 
-const REFUSED: &str = "the card is refused";
+/// So many dead letters are kept until somebody looks at them.
+const LETTERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 
 /// The pipeline that is looked at: one part parses and prices orders, another charges them.
 pub(crate) struct Shop {
@@ -47,7 +49,7 @@ impl Shop {
         let clock = runtime.clock();
         let world = World::new(clock);
         let breaker = Breaker::consecutive(5).open_for(Duration::from_secs(2)).clock(clock).build()?;
-        let letters = DeadLetterRing::new(NonZeroUsize::MIN.saturating_add(999));
+        let letters = DeadLetterRing::new(LETTERS);
         let limit = RateLimiter::builder(Quota::new(Rate::per_second(250), 10)?).clock(clock.clone()).build();
         let judge = |result: &Result<Order, Error<&str>>| match result {
             Ok(_) => Class::Success,
@@ -126,7 +128,7 @@ impl Shop {
 
     /// The dead letters since the last time.
     pub(crate) fn new_letters(&self) -> Vec<String> {
-        let told = |letter: weirs_pipelines::DeadLetter<Order, Error<_>>| {
+        let told = |letter: DeadLetter<Order, Error<_>>| {
             let error = letter.error.map_or(String::new(), |error| format!(" ({error})"));
             format!("order {}: {}{error}", letter.job.number, letter.reason)
         };

@@ -69,7 +69,8 @@ pub(crate) async fn watch<D: Display>(
                 Event::Over(prepared) => break prepared,
                 Event::Key(key) => Some(press(key, &shop, &mut phase)),
                 Event::Tick => {
-                    tick = tick + D::EVERY;
+                    // Whoever was stopped for an hour does not catch up with it.
+                    tick = (tick + D::EVERY).max(clock.now());
                     match phase {
                         Phase::Drains(until) if clock.now() >= until => {
                             phase = Phase::GivenUp;

@@ -17,6 +17,9 @@ const STEP: u64 = 50;
 
 const MOST: u64 = 1000;
 
+/// What another attempt would not mend.
+pub(crate) const REFUSED: &str = "the card is refused";
+
 /// Where orders come from, what is done with them, and the knobs that make it ill.
 pub(crate) struct World {
     pub(crate) clock: Clock,
@@ -68,7 +71,7 @@ impl World {
                 world.clock.sleep(Duration::from_millis(50)).await;
                 at = world.clock.now();
             }
-            at = at + world.random(500..1500) * 1000 / world.load.load(Relaxed).max(1) as u32;
+            at += world.random(500..1500) * 1000 / world.load.load(Relaxed).max(1) as u32;
             world.clock.sleep_until(at).await;
             let order = Order { number, made: world.clock.now() };
             Some((order, (world, number + 1, at)))
@@ -93,7 +96,7 @@ impl World {
             }
             self.clock.sleep(self.random(20_000..60_000)).await;
             match order.number % 60 {
-                59 => Err("the card is refused"),
+                59 => Err(REFUSED),
                 _ if self.clock.random_below(100) == 0 => Err("busy"),
                 _ => Ok(order),
             }
