@@ -12,6 +12,7 @@ mod pipeline;
 mod pool;
 mod resilient;
 mod source;
+mod turn;
 mod work_queue;
 
 pub use dead_letter::{DeadLetter, DeadLetterRing, Reason, RingStats};

@@ -27,6 +27,7 @@ use weirs_runtime::{Runtime, block_on};
 
 pub use adaptive::{Controller, P95Latency, QueueWait, Window};
 pub use blocking::{Blocking, BlockingWorker};
+pub(crate) use builder::MOST_WORKERS;
 pub use builder::{BuildError, WorkerPoolBuilder};
 pub use call::{Call, CallError};
 pub use completion::{Completion, JobError, JobId};

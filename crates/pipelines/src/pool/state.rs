@@ -208,7 +208,9 @@ impl<J, T, E> State<J, T, E> {
         match slip.reply {
             Some(reply) => out.answers.push((reply, Err(CallError::Closed(job)))),
             None => {
-                self.outbox.never(slip.order);
+                if self.readers != Readers::Gone {
+                    self.outbox.never(slip.order);
+                }
                 if self.abandoned {
                     out.dropped.push(job);
                 } else {

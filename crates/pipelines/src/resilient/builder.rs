@@ -16,6 +16,7 @@ use super::case::Steady;
 use super::place::{BoxError, Place};
 use super::plan::Plan;
 use super::stats::ResilientEvent;
+use crate::pool::MOST_WORKERS;
 use crate::{BuildError, DeadLetter, Invalid, WorkerPool};
 
 /// Sets a resilient pipeline up; made by [`ResilientPipeline::builder`].
@@ -153,6 +154,9 @@ where
         let invalid = |field, why| Err(BuildError::Invalid(Invalid::new(field, why)));
         if workers == 0 {
             return invalid("resilient.workers", "there has to be at least one");
+        }
+        if workers > MOST_WORKERS {
+            return invalid("resilient.workers", "so many cannot be started");
         }
         if queue == 0 {
             return invalid("resilient.queue", "there has to be at least one");
