@@ -171,6 +171,9 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
 
     /// Hands in a job if there is room at once.
     ///
+    /// # Panics
+    /// If the [key](WorkerPoolBuilder::by_key) of the job does.
+    ///
     /// # Errors
     /// The job comes back, with the reason.
     pub fn try_submit(&self, job: J) -> Result<JobId, SubmitError<J>> {
@@ -199,7 +202,8 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     /// [`into_rest`](SubmitMany::into_rest) gives the rest back.
     ///
     /// # Panics
-    /// If the iterator does.
+    /// If the iterator does, or the [key](WorkerPoolBuilder::by_key) of a job: that job is dropped. Awaited
+    /// by `&mut`, it goes on with the others.
     ///
     /// # Errors
     /// The rest comes back when the pool is closed.

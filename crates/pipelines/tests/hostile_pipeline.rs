@@ -17,6 +17,7 @@ use weirs_pipelines::{
     Cause, DeadLetter, Delivery, Left, ParMap, Pipeline, Receipt, Retry, WorkQueue, WorkerPool, ack_each,
 };
 use weirs_runtime::Runtime;
+use weirs_testing::sim::{Explore, Faults};
 use weirs_testing::{apply, cancel_at_every_poll, runtime_test, yields};
 
 async fn ready(n: u64) -> Result<u64, Infallible> {
@@ -45,6 +46,48 @@ async fn a_runtime_that_is_gone_is_an_error_and_no_panic(_runtime: Runtime) {
     for plan in plans {
         let error = plan.unwrap().await.unwrap_err();
         assert!(matches!(error.cause, Cause::Lost), "{error}");
+    }
+}
+
+/// Tasks are refused, or cancelled by their executor, wherever that is.
+#[test]
+fn a_lost_worker_is_an_error_that_loses_no_job() {
+    let faults = [
+        Faults::new().refuse_spawns(0.3),
+        Faults::new().cancel_task("worker 0", 3),
+        Faults::new().cancel_task("worker 0", 3).cancel_task("worker 1", 2),
+        Faults::new().cancel_task("pipeline: a job", 2),
+        Faults::new().cancel_task("pipeline: before a buffer", 4),
+    ];
+    for faults in faults {
+        for by_key in [false, true] {
+            Explore::new().faults(faults.clone()).seeds(0..60).run(move |runtime| async move {
+                let work = async |n: u64| {
+                    yields(n as usize % 3).await;
+                    Ok::<_, Infallible>(n)
+                };
+                let source = Pipeline::source(stream::iter(0_u64..40)).buffer(3);
+                let running = if by_key {
+                    source.stage_by_key("two", 2, |n| n % 5, work).keep().collect().run(&runtime)
+                } else {
+                    source.stage("two", 2, work).keep().collect().run(&runtime)
+                };
+                let (output, stats, mut left, lost) = match running.unwrap().await {
+                    Ok(summary) => (Some(summary.output), summary.stats, summary.unprocessed, false),
+                    Err(error) => (error.output, error.stats, error.unprocessed, true),
+                };
+                // Without a driver nobody is there to hand anything back.
+                let Some(mut all) = output else { return };
+                assert_eq!(lost, all.len() < 40, "{stats}");
+                for state in [Left::Waiting, Left::Interrupted, Left::Finished] {
+                    all.extend(left.take::<u64>("two", state));
+                    all.extend(left.take::<u64>("buffer", state));
+                }
+                all.sort_unstable();
+                let taken = stats.stage("source").unwrap().taken;
+                assert_eq!(all, (0..taken).collect::<Vec<_>>(), "{stats}");
+            });
+        }
     }
 }
 

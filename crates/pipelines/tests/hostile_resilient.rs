@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use futures::Sink;
 use futures_lite::StreamExt;
-use futures_lite::future::yield_now;
-use weirs_pipelines::{Answer, DeadLetter, Reason, ResilientPipeline};
+use futures_lite::future::{or, yield_now};
+use weirs_pipelines::{Answer, DeadLetter, Reason, RedriveError, ResilientPipeline};
 use weirs_resilience::{Backoff, Breaker, Class, Error};
 use weirs_runtime::Runtime;
 use weirs_testing::{apply, cancel_at_every_poll, runtime_test, yields};
@@ -36,6 +36,68 @@ async fn one_that_is_tried_again_for_ever_lets_others_run(runtime: Runtime) {
     }
     mended.store(true, Ordering::Relaxed);
     assert_eq!(pipeline.close().await.done, 1);
+}
+
+#[apply(runtime_test)]
+async fn a_letter_goes_round_as_often_as_the_cap_allows(runtime: Runtime) {
+    let work = async |n: u64| if n == 0 { panic!("zero") } else { Err::<u64, _>("no") };
+    for cap in [0, 1, 3, u32::MAX] {
+        let builder = ResilientPipeline::builder(work).workers(1);
+        let builder = if cap == 3 { builder } else { builder.redrive_cap(cap) };
+        let pipeline = builder.build(&runtime).unwrap();
+        let mut results = pipeline.results();
+        for n in 0..2 {
+            pipeline.submit(n).await.unwrap();
+            let mut sent = 0;
+            loop {
+                let Answer::GivenUp(letter) = results.next().await.unwrap().answer else {
+                    panic!("it fails")
+                };
+                assert_eq!((letter.job, letter.redrives, letter.attempts), (n, sent, 1));
+                if sent == 5 {
+                    break;
+                }
+                let late = runtime.clock().now() + Duration::MAX;
+                match pipeline.redrive(*letter).by(late).await {
+                    Ok(_) => sent += 1,
+                    // With all its history.
+                    Err(RedriveError::TooOften(letter)) => {
+                        assert_eq!((letter.job, letter.redrives), (n, cap));
+                        assert_eq!((letter.error.is_some(), letter.panic.is_some()), (n == 1, n == 0));
+                        break;
+                    }
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            assert_eq!(sent, cap.min(5));
+        }
+        pipeline.close().await;
+        let mut letter = DeadLetter::new(7, Reason::Panicked, runtime.clock().now());
+        letter.error = Some(Error::Inner("no"));
+        if cap > 0 {
+            let Err(RedriveError::Closed(letter)) = pipeline.redrive(letter).await else { panic!("closed") };
+            assert_eq!((letter.job, letter.redrives, letter.error.is_some()), (7, 0, true));
+        }
+    }
+}
+
+#[apply(runtime_test)]
+async fn a_redrive_dropped_at_every_poll_hands_in_nothing(runtime: Runtime) {
+    let pipeline = ResilientPipeline::builder(async |_: u64| pending::<Result<u64, ()>>().await)
+        .workers(1)
+        .queue(1)
+        .build(&runtime)
+        .unwrap();
+    pipeline.submit(0).await.unwrap();
+    while pipeline.stats().in_hand == 0 {
+        yield_now().await;
+    }
+    pipeline.submit(1).await.unwrap();
+    let redrive = || async {
+        let letter = DeadLetter::new(7, Reason::Panicked, runtime.clock().now());
+        or(async { _ = pipeline.redrive(letter).await }, yields(2)).await;
+    };
+    cancel_at_every_poll(redrive, async |_| assert_eq!(pipeline.stats().counts.taken, 2)).await;
 }
 
 #[apply(runtime_test)]

@@ -138,6 +138,13 @@ where
         self
     }
 
+    /// How often a job may be handed in again by [`redrive`](ResilientPipeline::redrive): 3 times unless said
+    /// otherwise.
+    pub fn redrive_cap(mut self, most: u32) -> Self {
+        self.plan.redrive_cap = most;
+        self
+    }
+
     /// Calls this, from the workers, when something is worth to be known.
     pub fn on_event(mut self, watcher: impl Fn(&ResilientEvent<'_>) + Send + Sync + 'static) -> Self {
         self.plan.watcher = Some(Box::new(watcher));
