@@ -156,6 +156,7 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     /// # Waiting
     /// While the queue is full, or too many results are unread. First come, first served. Where nobody reads,
     /// say so: [`discard_results`](WorkerPoolBuilder::discard_results), or drop [`results`](Self::results).
+    /// A job may hand in others, to its own pool too; but there it may wait for a place that only it could make.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the job was not taken, and is dropped with the future.
@@ -228,7 +229,8 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     /// Hands in a job, and waits for what comes of it: that goes to the caller, and not to the results.
     ///
     /// # Waiting
-    /// As [`submit`](Self::submit), and until the job has ended.
+    /// As [`submit`](Self::submit), and until the job has ended. In a job of the same pool it holds a worker
+    /// meanwhile: if all of them do that, they wait for ever.
     ///
     /// # Cancel safety
     /// Dropped before the job was taken, nothing happened. Dropped later, it is not begun, if it is not yet;

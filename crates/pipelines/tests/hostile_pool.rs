@@ -1,6 +1,7 @@
 //! Pools in bad company: panics where nobody expects them, numbers without measure, jobs that meddle with
 //! their own pool.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::panic::AssertUnwindSafe;
@@ -14,7 +15,7 @@ use futures::FutureExt;
 use futures_lite::StreamExt;
 use futures_lite::future::yield_now;
 use weirs_pipelines::{BuildError, Controller, Intake, JobError, QueueWait, Window, WorkerPool};
-use weirs_runtime::{Runtime, Smol, block_on};
+use weirs_runtime::{Instant, Runtime, Smol, block_on};
 use weirs_testing::{apply, runtime_test, yields};
 
 /// Panics when it is dropped, and so does each copy.
@@ -171,14 +172,11 @@ async fn jobs_hand_in_jobs_to_their_own_pool(runtime: Runtime) {
     *slot.lock().unwrap() = Some(pool.intake());
     pool.submit(50).await.unwrap();
     let mut results = pool.results();
-    // The last of the chain is a zero; so are those that were handed in beside it.
-    let mut chain = 50;
-    while chain > 0 {
+    // Each of the chain comes once; the zeros are those that were handed in beside it.
+    let mut chain: BTreeSet<u64> = (1..=50).collect();
+    while !chain.is_empty() {
         let n = results.next().await.unwrap().result.unwrap();
-        if n > 0 {
-            assert_eq!(n, chain);
-            chain -= 1;
-        }
+        assert!(n == 0 || chain.remove(&n));
     }
     *slot.lock().unwrap() = None;
     drop(pool.close());
@@ -327,4 +325,71 @@ async fn a_vanished_consumer_that_owned_the_pool_lets_feeders_go(runtime: Runtim
     drop(results);
     assert!(feeder.await.unwrap() >= 5);
     watched.idle().await;
+}
+
+#[apply(runtime_test)]
+async fn the_intake_closes_with_its_last_handle_and_results_end_when_every_job_has(runtime: Runtime) {
+    let work = async |n: u64| {
+        yields(n as usize % 4).await;
+        match n % 3 {
+            0 => Ok(n),
+            1 => Err(n),
+            _ => panic!("two"),
+        }
+    };
+    for ordered in [false, true] {
+        let builder = WorkerPool::builder(work).workers(3).queue(4);
+        let builder = if ordered { builder.ordered() } else { builder };
+        let pool = builder.build(&runtime).unwrap();
+        let intakes: Vec<_> = (0..4).map(|_| pool.intake()).collect();
+        let mut results = pool.into_results();
+        let mut feeders = Vec::new();
+        for intake in intakes {
+            let other = intake.clone();
+            feeders.push(runtime.spawn(async move {
+                intake.submit_many(0..9).await.unwrap();
+                // In the past: it is not begun.
+                intake.submit(9).by(Instant::from_nanos(0)).await.unwrap();
+                drop(intake);
+                yield_now().await;
+                assert!(!other.is_closed());
+                other.call(3).await.unwrap();
+            }));
+        }
+        let mut ended = [0; 4];
+        while let Some(end) = results.next().await {
+            match end.result {
+                Ok(_) => ended[0] += 1,
+                Err(JobError::Failed(_)) => ended[1] += 1,
+                Err(JobError::Panicked(_)) => ended[2] += 1,
+                _ => ended[3] += 1,
+            }
+        }
+        assert_eq!(ended, [12, 12, 12, 4]);
+        for feeder in feeders {
+            feeder.await.unwrap();
+        }
+    }
+}
+
+#[apply(runtime_test)]
+async fn a_close_ends_though_nobody_reads(runtime: Runtime) {
+    let work = async |n: u64| {
+        yield_now().await;
+        Ok::<_, Infallible>(n)
+    };
+    for ordered in [false, true] {
+        let builder = WorkerPool::builder(work).workers(2).queue(3).unread(0);
+        let builder = if ordered { builder.ordered() } else { builder };
+        let pool = builder.build(&runtime).unwrap();
+        let unread = pool.results();
+        for n in 0..5 {
+            pool.submit(n).await.unwrap();
+        }
+        assert!(pool.try_submit(5).unwrap_err().is_full());
+        let settled = runtime.clock().timeout(Duration::from_secs(3600), pool.close()).await.unwrap();
+        assert_eq!((settled.done, settled.taken), (5, 5));
+        assert!(!pool.try_submit(5).unwrap_err().is_full());
+        assert_eq!(unread.count().await, 5);
+    }
 }
