@@ -16,7 +16,7 @@ use futures::task::{FutureObj, Spawn, SpawnError};
 use futures_lite::future::{or, yield_now};
 use futures_lite::{StreamExt, stream};
 use weirs_pipelines::{
-    Cause, DeadLetter, DeadLetterRing, Delivery, Left, ParMap, Pipeline, Receipt, Retry, WorkQueue,
+    AckError, Cause, DeadLetter, DeadLetterRing, Delivery, Left, ParMap, Pipeline, Receipt, Retry, WorkQueue,
     WorkerPool, ack_each,
 };
 use weirs_runtime::Runtime;
@@ -581,6 +581,30 @@ async fn no_more_messages_are_out_than_is_said(runtime: Runtime) {
     let most = most.load(Ordering::Relaxed);
     // Six that are on their way, and those that wait to be flushed.
     assert!(most <= 6 + 64, "{most} are out");
+}
+
+#[test]
+fn a_source_whose_workers_are_lost_is_not_said_to_be_done() {
+    let faults = Faults::new().cancel_task("worker 0", 4).cancel_task("worker 1", 3);
+    Explore::new().faults(faults).seeds(0..60).run(|runtime| async move {
+        let out = Arc::new(AtomicU64::new(0));
+        let source = {
+            let out = Arc::clone(&out);
+            stream::iter(0..100_u64).map(move |n| {
+                out.fetch_add(1, Ordering::Relaxed);
+                Delivery::new(n, Out(Arc::clone(&out)))
+            })
+        };
+        let work = async |n| {
+            yield_now().await;
+            Ok::<_, Infallible>(n)
+        };
+        let ended = ack_each(&runtime, source, 2, work, futures::sink::drain::<u64>()).await;
+        let Err(AckError::Lost(counts)) = ended else { panic!("{ended:?}") };
+        assert!(counts.acked < 100);
+        // All receipts were given.
+        assert_eq!(out.load(Ordering::Relaxed), 0);
+    });
 }
 
 #[apply(runtime_test)]

@@ -44,6 +44,8 @@ pub enum AckError<S> {
         /// How far it was.
         counts: AckCounts,
     },
+    /// The executor has dropped the workers. What was not acknowledged was refused.
+    Lost(AckCounts),
 }
 
 impl<S: fmt::Display> fmt::Display for AckError<S> {
@@ -51,6 +53,7 @@ impl<S: fmt::Display> fmt::Display for AckError<S> {
         match self {
             Self::Build(error) => error.fmt(f),
             Self::Output { error, .. } => write!(f, "the output failed: {error}"),
+            Self::Lost(_) => f.write_str("the executor has dropped the workers"),
         }
     }
 }
@@ -71,7 +74,7 @@ impl<S: std::error::Error> std::error::Error for AckError<S> {}
 /// result that the output has already may come again.
 ///
 /// # Errors
-/// No workers, or the error of the output.
+/// No workers, at first or later, or the error of the output.
 pub async fn ack_each<S, T, R, U, E, F, Fut, O>(
     runtime: &Runtime,
     source: S,
@@ -134,7 +137,9 @@ where
     };
     (counts.received, counts.redelivered) = (received.get(), redelivered.get());
     match ended {
-        Ok(()) => Ok(counts),
+        Ok(()) if fed => Ok(counts),
+        // The results have ended, but not the source.
+        Ok(()) => Err(AckError::Lost(counts)),
         Err(error) => Err(AckError::Output { error, counts }),
     }
 }
