@@ -156,7 +156,8 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     /// # Waiting
     /// While the queue is full, or too many results are unread. First come, first served. Where nobody reads,
     /// say so: [`discard_results`](WorkerPoolBuilder::discard_results), or drop [`results`](Self::results).
-    /// A job may hand in others, to its own pool too; but there it may wait for a place that only it could make.
+    /// A job may hand in others, to its own pool too; but there it may wait for a place that only it could
+    /// make.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the job was not taken, and is dropped with the future.
