@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use delays::Delays;
-pub(crate) use delays::Progress;
+pub use delays::Progress;
 pub use jitter::Jitter;
 
 use weirs_runtime::Clock;

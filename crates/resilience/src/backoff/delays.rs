@@ -41,8 +41,9 @@ impl Iterator for Delays<'_> {
 impl FusedIterator for Delays<'_> {}
 
 /// How far it is.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Progress {
+pub struct Progress {
     index: u32,
     /// What the next one is reckoned from, with jitters that look back: nanoseconds of the last pause, or the
     /// last value of the smooth curve.
@@ -51,7 +52,8 @@ pub(crate) struct Progress {
 
 impl Backoff {
     /// The next pause.
-    pub(crate) fn next(&self, progress: &mut Progress, clock: &Clock) -> Duration {
+    #[doc(hidden)]
+    pub fn next(&self, progress: &mut Progress, clock: &Clock) -> Duration {
         let index = progress.index;
         progress.index = index.saturating_add(1);
         let nanos = match self.jitter {

@@ -1,0 +1,456 @@
+//! [`Addr`]: where an actor is told and asked things; [`Recipient`] takes narrower messages.
+
+use std::error::Error;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
+
+use weirs_runtime::waiting::Ticket;
+
+use super::ask::{Ask, Reply};
+use super::inbox::{Inbox, Refused};
+use crate::supervise::{CommandError, Handle, Which};
+use crate::{Exit, Id};
+
+/// The address of an actor. It stays the same when the actor is restarted, and a clone is cheap.
+///
+/// It does not keep the actor alive: its supervisor does.
+pub struct Addr<M>(pub(crate) Arc<Inbox<M>>);
+
+impl<M: Send + 'static> Addr<M> {
+    /// Tells the actor, waiting for room in its queue. Messages of one sender arrive in order.
+    ///
+    /// # Errors
+    /// The actor has ended for good. Here is the message again.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is done, the message was not sent.
+    pub fn tell(&self, message: M) -> Tell<'_, M> {
+        Tell { inbox: &self.0, message: Some(message), ticket: None }
+    }
+
+    /// Tells the actor, without waiting.
+    ///
+    /// # Errors
+    /// There is no room, or the actor has ended for good. Here is the message again.
+    pub fn try_tell(&self, message: M) -> Result<(), TryTellError<M>> {
+        self.0.push(message).map_err(|refused| match refused {
+            Refused::Full(message) => TryTellError::Full(message),
+            Refused::Closed(message) => TryTellError::Closed(message),
+        })
+    }
+
+    /// Tells the actor before all others that are not urgent, without waiting. There is a lane for these, as
+    /// long as the queue.
+    ///
+    /// # Errors
+    /// As [`try_tell`](Addr::try_tell).
+    pub fn try_tell_urgent(&self, message: M) -> Result<(), TryTellError<M>> {
+        self.0.push_urgent(message).map_err(|refused| match refused {
+            Refused::Full(message) => TryTellError::Full(message),
+            Refused::Closed(message) => TryTellError::Closed(message),
+        })
+    }
+
+    /// Asks the actor, and waits for its answer: `addr.ask(Message::Get).within(limit).await`.
+    ///
+    /// # Errors
+    /// [`AskError`](super::AskError) says why there is no answer. An ask that would wait for itself, in the
+    /// end, is an error before it waits.
+    ///
+    /// # Cancel safety
+    /// Dropped before the message was sent, nothing happens; later, the answer is dropped.
+    pub fn ask<R: Send + 'static>(&self, question: impl FnOnce(Reply<R>) -> M) -> Ask<'_, M, R> {
+        Ask::new(&self.0, question)
+    }
+
+    /// An address that takes what this function makes messages of.
+    pub fn map<N: Send + 'static>(&self, map: impl Fn(N) -> M + Send + Sync + 'static) -> Recipient<N> {
+        Recipient(Arc::new(Mapped { inbox: Arc::clone(&self.0), map }))
+    }
+
+    /// An address that does not keep the queue.
+    pub fn downgrade(&self) -> WeakAddr<M> {
+        WeakAddr(Arc::downgrade(&self.0))
+    }
+
+    /// Waits until the actor has ended for good, and tells how.
+    ///
+    /// # Cancel safety
+    /// It may be dropped at any time.
+    pub fn closed(&self) -> impl Future<Output = Exit> + Send + use<M> {
+        let mut watching = Watching { inbox: Arc::clone(&self.0), ticket: None };
+        poll_fn(move |cx| watching.inbox.poll_closed(cx, &mut watching.ticket))
+    }
+
+    /// Whether no message is taken any more.
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    /// How many messages wait or are in the actor's hands.
+    pub fn queued(&self) -> usize {
+        self.0.queued()
+    }
+
+    /// Stops the actor after the message it is at, whatever its restart rule says, and tells how it ended.
+    ///
+    /// # Errors
+    /// It is [stuck](CommandError::Stuck), or was not started or its supervisor has ended.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is first polled, nothing happens; later, the actor is stopped all the same.
+    pub async fn stop(&self) -> Result<Exit, CommandError> {
+        let Some(node) = self.0.node() else { return Err(CommandError::Ended) };
+        let Some((branch, key)) = node.above.get() else { return Err(CommandError::Unknown) };
+        let Some(branch) = branch.upgrade() else { return Err(CommandError::Ended) };
+        Handle::new(branch).stop(Which::At(*key)).await
+    }
+
+    /// Takes no more messages, handles those that wait, and stops then, like [`stop`](Addr::stop). The time
+    /// that the actor has to stop holds.
+    ///
+    /// # Errors
+    /// As [`stop`](Addr::stop).
+    ///
+    /// # Cancel safety
+    /// As [`stop`](Addr::stop).
+    pub async fn drain(&self) -> Result<Exit, CommandError> {
+        self.0.drain();
+        self.stop().await
+    }
+
+    /// What its supervisor calls it.
+    pub fn id(&self) -> Option<Id> {
+        self.0.node().map(|node| node.id.clone())
+    }
+
+    /// Where it stands in its tree.
+    pub fn path(&self) -> Option<String> {
+        self.0.node().map(|node| node.path())
+    }
+}
+
+impl<M> Clone for Addr<M> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<M> PartialEq for Addr<M> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<M> Eq for Addr<M> {}
+
+impl<M> fmt::Debug for Addr<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Addr").field(&self.0.node().map(|node| node.path())).finish()
+    }
+}
+
+/// An address that does not keep the queue of an actor that is gone.
+pub struct WeakAddr<M>(Weak<Inbox<M>>);
+
+impl<M> WeakAddr<M> {
+    /// The address, if the queue is still there.
+    pub fn upgrade(&self) -> Option<Addr<M>> {
+        self.0.upgrade().map(Addr)
+    }
+}
+
+impl<M> Clone for WeakAddr<M> {
+    fn clone(&self) -> Self {
+        Self(Weak::clone(&self.0))
+    }
+}
+
+impl<M> fmt::Debug for WeakAddr<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WeakAddr").field(&self.upgrade()).finish()
+    }
+}
+
+/// Waits until an actor is gone.
+struct Watching<M> {
+    inbox: Arc<Inbox<M>>,
+    ticket: Option<Ticket>,
+}
+
+impl<M> Drop for Watching<M> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.inbox.stop_watching(ticket);
+        }
+    }
+}
+
+/// Tells an actor; made by [`Addr::tell`].
+#[must_use = "nothing is sent unless it is awaited"]
+pub struct Tell<'a, M> {
+    inbox: &'a Inbox<M>,
+    message: Option<M>,
+    ticket: Option<Ticket>,
+}
+
+// Nothing is pinned in it.
+impl<M> Unpin for Tell<'_, M> {}
+
+impl<'a, M> Tell<'a, M> {
+    pub(super) fn new(inbox: &'a Inbox<M>, message: M) -> Self {
+        Self { inbox, message: Some(message), ticket: None }
+    }
+
+    pub(super) fn is_sent(&self) -> bool {
+        self.message.is_none()
+    }
+
+    /// Does not send it, and gives the message back.
+    pub fn into_message(mut self) -> Option<M> {
+        self.message.take()
+    }
+}
+
+impl<M> Future for Tell<'_, M> {
+    type Output = Result<(), TellError<M>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let message = this.message.take().expect("not polled after it was ready");
+        let message = if this.ticket.is_none() {
+            match this.inbox.push(message) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(Refused::Closed(message)) => return Poll::Ready(Err(TellError(message))),
+                Err(Refused::Full(message)) => message,
+            }
+        } else {
+            message
+        };
+        this.message = Some(message);
+        let room = ready!(this.inbox.poll_room(cx, &mut this.ticket));
+        let message = this.message.take().expect("put there above");
+        Poll::Ready(match room {
+            Ok(()) => this.inbox.push_promised(message).map_err(TellError),
+            Err(()) => Err(TellError(message)),
+        })
+    }
+}
+
+impl<M> Drop for Tell<'_, M> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.inbox.leave(ticket);
+        }
+    }
+}
+
+impl<M> fmt::Debug for Tell<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tell").field("waits", &self.ticket.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// The actor has ended for good. Here is the message again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TellError<M>(pub M);
+
+/// Why a message was not taken at once. Here it is again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TryTellError<M> {
+    /// There is no room: wait, or do without.
+    Full(M),
+    /// The actor has ended for good.
+    Closed(M),
+}
+
+impl<M> TryTellError<M> {
+    /// The message.
+    pub fn into_inner(self) -> M {
+        match self {
+            Self::Full(message) | Self::Closed(message) => message,
+        }
+    }
+}
+
+impl<M> fmt::Debug for TellError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TellError(..)")
+    }
+}
+
+impl<M> fmt::Display for TellError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the actor has ended")
+    }
+}
+
+impl<M> Error for TellError<M> {}
+
+impl<M> fmt::Debug for TryTellError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "Full(..)",
+            Self::Closed(_) => "Closed(..)",
+        })
+    }
+}
+
+impl<M> fmt::Display for TryTellError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "there is no room in the actor's queue",
+            Self::Closed(_) => "the actor has ended",
+        })
+    }
+}
+
+impl<M> Error for TryTellError<M> {}
+
+/// An address that takes narrower messages; made by [`Addr::map`].
+pub struct Recipient<N>(Arc<dyn Narrow<N>>);
+
+/// Waits for room before it makes the message, so that what was handed in can be given back.
+trait Narrow<N>: Send + Sync {
+    fn poll_room(&self, cx: &Context<'_>, ticket: &mut Option<Ticket>) -> Poll<Result<(), ()>>;
+    fn leave(&self, ticket: Ticket);
+    /// Whether it takes everything at once, and drops something for it.
+    fn never_waits(&self) -> bool;
+    fn push_promised(&self, message: N);
+    fn try_push(&self, message: N) -> Result<(), TryTellError<N>>;
+    fn is_closed(&self) -> bool;
+}
+
+struct Mapped<M, F> {
+    inbox: Arc<Inbox<M>>,
+    map: F,
+}
+
+/// A place that was promised, given back unless it is used.
+struct Promise<'a, M>(Option<&'a Inbox<M>>);
+
+impl<M> Drop for Promise<'_, M> {
+    fn drop(&mut self) {
+        if let Some(inbox) = self.0 {
+            inbox.break_promise();
+        }
+    }
+}
+
+impl<M: Send, N, F: Fn(N) -> M + Send + Sync> Narrow<N> for Mapped<M, F> {
+    fn poll_room(&self, cx: &Context<'_>, ticket: &mut Option<Ticket>) -> Poll<Result<(), ()>> {
+        self.inbox.poll_room(cx, ticket)
+    }
+
+    fn leave(&self, ticket: Ticket) {
+        self.inbox.leave(ticket);
+    }
+
+    fn never_waits(&self) -> bool {
+        self.inbox.never_waits()
+    }
+
+    fn push_promised(&self, message: N) {
+        let mut promise = Promise(Some(&self.inbox));
+        let message = (self.map)(message);
+        promise.0 = None;
+        // An actor that ended since the room was promised drops it like others that wait.
+        let _ = self.inbox.push_promised(message);
+    }
+
+    fn try_push(&self, message: N) -> Result<(), TryTellError<N>> {
+        if self.inbox.is_closed() {
+            return Err(TryTellError::Closed(message));
+        }
+        if self.never_waits() {
+            // One that ended since then drops it like others that wait.
+            let _ = self.inbox.push((self.map)(message));
+            return Ok(());
+        }
+        let mut ticket = None;
+        let cx = Context::from_waker(std::task::Waker::noop());
+        match self.inbox.poll_room(&cx, &mut ticket) {
+            Poll::Ready(Ok(())) => {
+                self.push_promised(message);
+                Ok(())
+            }
+            Poll::Ready(Err(())) => Err(TryTellError::Closed(message)),
+            Poll::Pending => {
+                if let Some(ticket) = ticket {
+                    self.inbox.leave(ticket);
+                }
+                Err(TryTellError::Full(message))
+            }
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.inbox.is_closed()
+    }
+}
+
+impl<N: Send + 'static> Recipient<N> {
+    /// Tells the actor, waiting for room in its queue.
+    ///
+    /// # Errors
+    /// The actor has ended for good. Here is the message again.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is done, the message was not sent.
+    pub async fn tell(&self, message: N) -> Result<(), TellError<N>> {
+        if self.0.never_waits() {
+            return self.0.try_push(message).map_err(|error| TellError(error.into_inner()));
+        }
+        let mut waiting = WaitingForRoom { narrow: &*self.0, ticket: None };
+        let room = poll_fn(|cx| waiting.narrow.poll_room(cx, &mut waiting.ticket)).await;
+        match room {
+            Ok(()) => {
+                self.0.push_promised(message);
+                Ok(())
+            }
+            Err(()) => Err(TellError(message)),
+        }
+    }
+
+    /// Tells the actor, without waiting.
+    ///
+    /// # Errors
+    /// There is no room, or the actor has ended for good. Here is the message again.
+    pub fn try_tell(&self, message: N) -> Result<(), TryTellError<N>> {
+        self.0.try_push(message)
+    }
+
+    /// Whether no message is taken any more.
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+struct WaitingForRoom<'a, N> {
+    narrow: &'a dyn Narrow<N>,
+    ticket: Option<Ticket>,
+}
+
+impl<N> Drop for WaitingForRoom<'_, N> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.narrow.leave(ticket);
+        }
+    }
+}
+
+impl<N> Clone for Recipient<N> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<N> fmt::Debug for Recipient<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recipient").field("closed", &self.0.is_closed()).finish()
+    }
+}

@@ -1,0 +1,263 @@
+//! [`Ask`]: a question, and [`Reply`]: what its answer goes through.
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use weirs_runtime::waiting::{Turn, let_go, look, wake};
+use weirs_runtime::{Clock, Sleep};
+
+use super::address::Tell;
+use super::inbox::Inbox;
+use crate::supervise::Node;
+use crate::sync::lock;
+use crate::{Exit, Id, current};
+
+/// Why there is no answer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum AskError {
+    /// The actor has ended for good.
+    Closed,
+    /// The life of the actor that had the message ended so. Whether it did what it was asked, nobody knows.
+    Crashed(Exit),
+    /// The actor dropped the reply.
+    NoReply,
+    /// The limit came first.
+    TimedOut,
+    /// The answer would wait for whoever asks. Here is who waits for whom, from the one that asks back to it.
+    Cycle(Arc<[Id]>),
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the actor has ended"),
+            Self::Crashed(exit) => write!(f, "the actor crashed: {exit}"),
+            Self::NoReply => f.write_str("the actor did not reply"),
+            Self::TimedOut => f.write_str("there was no answer in time"),
+            Self::Cycle(path) => {
+                f.write_str("the answer would wait for itself: ")?;
+                for (at, id) in path.iter().enumerate() {
+                    if at > 0 {
+                        f.write_str(" -> ")?;
+                    }
+                    write!(f, "{id}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Error for AskError {}
+
+/// An answer that was dropped; somebody finds out why.
+pub(crate) trait Orphan: Send + Sync {
+    /// The life that dropped it ended so; none if it goes on.
+    fn settle(&self, exit: Option<&Exit>);
+}
+
+struct Cell<R>(Mutex<State<R>>);
+
+struct State<R> {
+    answer: Answer<R>,
+    waker: Option<Waker>,
+    /// Whether somebody still waits.
+    wanted: bool,
+}
+
+enum Answer<R> {
+    None,
+    Given(R),
+    Missing(AskError),
+}
+
+impl<R> Cell<R> {
+    fn put(&self, answer: Answer<R>) -> Answer<R> {
+        let (before, waker) = {
+            let mut state = lock(&self.0);
+            if !state.wanted {
+                return answer;
+            }
+            (std::mem::replace(&mut state.answer, answer), state.waker.take())
+        };
+        if let Some(waker) = waker {
+            wake(waker);
+        }
+        before
+    }
+}
+
+impl<R: Send> Orphan for Cell<R> {
+    fn settle(&self, exit: Option<&Exit>) {
+        let error = match exit {
+            None => AskError::NoReply,
+            Some(exit) if exit.is_abnormal() => AskError::Crashed(exit.clone()),
+            Some(_) => AskError::Closed,
+        };
+        drop(self.put(Answer::Missing(error)));
+    }
+}
+
+/// What the answer to a question goes through. It is part of the message that asks.
+///
+/// Dropped without an answer, whoever asked hears so at once.
+pub struct Reply<R: Send + 'static>(Option<Arc<Cell<R>>>);
+
+impl<R: Send + 'static> Reply<R> {
+    /// Gives the answer. If nobody waits for it any more, it is dropped.
+    pub fn send(mut self, answer: R) {
+        if let Some(cell) = self.0.take() {
+            drop(cell.put(Answer::Given(answer)));
+        }
+    }
+
+    /// Whether somebody still waits for the answer.
+    pub fn is_wanted(&self) -> bool {
+        self.0.as_ref().is_some_and(|cell| lock(&cell.0).wanted)
+    }
+}
+
+impl<R: Send + 'static> Drop for Reply<R> {
+    fn drop(&mut self) {
+        let Some(cell) = self.0.take() else { return };
+        // Dropped by an actor that crashes, it tells of the crash; that is known when the life is over.
+        let node = current::node();
+        let orphan: Arc<dyn Orphan> = cell;
+        let kept = match node.as_ref().and_then(|node| node.face.as_ref()) {
+            Some(face) => face.orphan(orphan),
+            None => Err(orphan),
+        };
+        if let Err(orphan) = kept {
+            orphan.settle(None);
+        }
+    }
+}
+
+impl<R: Send + 'static> fmt::Debug for Reply<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("wanted", &self.is_wanted()).finish()
+    }
+}
+
+/// Asks an actor; made by [`Addr::ask`](super::Addr::ask).
+#[must_use = "nothing is asked unless it is awaited"]
+pub struct Ask<'a, M, R> {
+    inbox: &'a Inbox<M>,
+    tell: Tell<'a, M>,
+    cell: Arc<Cell<R>>,
+    within: Option<Duration>,
+    sleep: Option<Sleep>,
+    /// Who asks, if it is an actor: it waits for the other.
+    edge: Option<(Arc<Node>, Arc<Node>)>,
+    begun: bool,
+}
+
+// Nothing is pinned in it.
+impl<M, R> Unpin for Ask<'_, M, R> {}
+
+impl<'a, M: Send + 'static, R: Send + 'static> Ask<'a, M, R> {
+    pub(super) fn new(inbox: &'a Inbox<M>, question: impl FnOnce(Reply<R>) -> M) -> Self {
+        let state = State { answer: Answer::None, waker: None, wanted: true };
+        let cell = Arc::new(Cell(Mutex::new(state)));
+        let message = question(Reply(Some(Arc::clone(&cell))));
+        let tell = Tell::new(inbox, message);
+        Self { inbox, tell, cell, within: None, sleep: None, edge: None, begun: false }
+    }
+
+    /// Gives up after this time, which counts from the first wait. Room in the queue is waited for too.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.within = Some(limit);
+        self
+    }
+
+    /// An actor that asks waits for the other; unless that waits for it.
+    fn begin(&mut self) -> Result<(), AskError> {
+        self.begun = true;
+        let (Some(asks), Some(other)) = (current::node(), self.inbox.node()) else { return Ok(()) };
+        if asks.kind != crate::supervise::Kind::Actor {
+            return Ok(());
+        }
+        asks.wait_for(&other).map_err(|path| AskError::Cycle(path.into()))?;
+        self.edge = Some((asks, other));
+        Ok(())
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        let node = self.inbox.node()?;
+        let branch = node.above.get()?.0.upgrade()?;
+        Some(branch.runtime.clock().clone())
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        if !self.tell.is_sent() && ready!(Pin::new(&mut self.tell).poll(cx)).is_err() {
+            return Poll::Ready(Err(AskError::Closed));
+        }
+        let answer = ready!(look(cx, |look| {
+            let mut state = lock(&self.cell.0);
+            match std::mem::replace(&mut state.answer, Answer::None) {
+                Answer::None => look.wait_alone(&mut state.waker),
+                answer => {
+                    state.wanted = false;
+                    Turn::Ready(answer)
+                }
+            }
+        }));
+        Poll::Ready(match answer {
+            Answer::Given(answer) => Ok(answer),
+            Answer::Missing(AskError::NoReply) if self.inbox.is_closed() => Err(AskError::Closed),
+            Answer::Missing(error) => Err(error),
+            Answer::None => unreachable!("it waits"),
+        })
+    }
+}
+
+impl<M: Send + 'static, R: Send + 'static> Future for Ask<'_, M, R> {
+    type Output = Result<R, AskError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if !this.begun {
+            this.begin()?;
+        }
+        if let Poll::Ready(answer) = this.poll_answer(cx) {
+            return Poll::Ready(answer);
+        }
+        if let Some(within) = this.within {
+            if this.sleep.is_none() {
+                this.sleep = this.clock().map(|clock| clock.sleep(within));
+            }
+            if let Some(sleep) = &mut this.sleep {
+                ready!(Pin::new(sleep).poll(cx));
+                return Poll::Ready(Err(AskError::TimedOut));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<M, R> Drop for Ask<'_, M, R> {
+    fn drop(&mut self) {
+        if let Some((asks, other)) = self.edge.take() {
+            asks.waits_no_longer(&other);
+        }
+        let (answer, waker) = {
+            let mut state = lock(&self.cell.0);
+            state.wanted = false;
+            (std::mem::replace(&mut state.answer, Answer::None), state.waker.take())
+        };
+        let_go(waker);
+        drop(answer);
+    }
+}
+
+impl<M, R> fmt::Debug for Ask<'_, M, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ask").field("within", &self.within).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,169 @@
+//! [`Context`]: what an actor that runs has around it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::task::Poll;
+
+use weirs_runtime::Runtime;
+use weirs_scopes::CancelToken;
+
+use super::Actor;
+use super::address::Addr;
+use super::inbox::{BUDGET, Inbox, Taken};
+use crate::supervise::{Incarnation, LAST, STOP};
+use crate::{DeadReason, Exit, Id};
+
+/// What an actor that runs has around it: its own address, its name, and what it is asked to do.
+pub struct Context<A: Actor> {
+    pub(super) inbox: Arc<Inbox<A::Message>>,
+    pub(super) life: Incarnation,
+    batch: VecDeque<A::Message>,
+    /// How many since others had their turn.
+    in_one_go: usize,
+    /// A message is being handled.
+    busy: bool,
+    ends: bool,
+}
+
+/// What comes next.
+pub(super) enum Next<M> {
+    Message(M),
+    Stop,
+}
+
+impl<A: Actor> Context<A> {
+    pub(super) fn new(inbox: Arc<Inbox<A::Message>>, life: Incarnation) -> Self {
+        Self { inbox, life, batch: VecDeque::new(), in_one_go: 0, busy: false, ends: false }
+    }
+
+    /// The actor's own address.
+    pub fn address(&self) -> Addr<A::Message> {
+        Addr(Arc::clone(&self.inbox))
+    }
+
+    /// What the supervisor calls the actor.
+    pub fn id(&self) -> &Id {
+        self.life.id()
+    }
+
+    /// Where it stands in the tree.
+    pub fn path(&self) -> String {
+        self.life.path()
+    }
+
+    /// The how-manieth life this is, from 1.
+    pub fn number(&self) -> u64 {
+        self.life.number()
+    }
+
+    /// How the life before ended, if there was one.
+    pub fn last_exit(&self) -> Option<Exit> {
+        self.life.last_exit()
+    }
+
+    /// Ends this life after the message that is being handled, as if all were done: a permanent actor is
+    /// started again, any other is not.
+    pub fn end(&mut self) {
+        self.ends = true;
+    }
+
+    /// Whether it was asked to stop: for handlers that take long.
+    pub fn is_stopping(&self) -> bool {
+        self.life.is_stopping()
+    }
+
+    /// A token that is cancelled when the actor is asked to stop, and when this life ends.
+    pub fn token(&self) -> CancelToken {
+        self.life.token()
+    }
+
+    /// The runtime that the tree runs on, and its clock.
+    pub fn runtime(&self) -> &Runtime {
+        self.life.runtime()
+    }
+
+    pub(super) fn ready(&self) {
+        self.life.ready();
+    }
+
+    /// A message is handed to the actor.
+    pub(super) fn begins(&mut self) {
+        self.busy = true;
+    }
+
+    /// It is done with it.
+    #[inline]
+    pub(super) fn done(&mut self) {
+        self.busy = false;
+        self.in_one_go += 1;
+        self.inbox.done();
+        self.inbox.settle_orphans(None);
+    }
+
+    /// Waits for the next message.
+    pub(super) async fn next(&mut self) -> Next<A::Message> {
+        std::future::poll_fn(|cx| {
+            if self.in_one_go >= BUDGET {
+                self.in_one_go = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            loop {
+                if self.ends {
+                    return Poll::Ready(Next::Stop);
+                }
+                let stops = self.life.node.flags() & STOP != 0;
+                if stops && !self.inbox.is_draining() {
+                    return Poll::Ready(Next::Stop);
+                }
+                if let Some(message) = self.inbox.urgent() {
+                    return Poll::Ready(Next::Message(message));
+                }
+                if let Some(message) = self.batch.pop_front() {
+                    return Poll::Ready(Next::Message(message));
+                }
+                match self.inbox.take(cx, &mut self.batch) {
+                    Poll::Ready(Taken::Some) => {}
+                    Poll::Ready(Taken::Drained) if stops => return Poll::Ready(Next::Stop),
+                    // Somebody drains it, and is about to stop it.
+                    Poll::Ready(Taken::Drained) | Poll::Pending => {
+                        self.in_one_go = 0;
+                        return Poll::Pending;
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// Whether this end is for good.
+    pub(super) fn is_last(&self) -> bool {
+        self.life.node.flags() & LAST != 0
+    }
+
+    /// What is not handled any more.
+    pub(super) fn leftovers(&mut self) -> impl Iterator<Item = A::Message> + use<A> {
+        let batch = std::mem::take(&mut self.batch);
+        let (urgent, queue) = self.inbox.leftovers();
+        urgent.into_iter().chain(batch).chain(queue)
+    }
+}
+
+impl<A: Actor> Drop for Context<A> {
+    fn drop(&mut self) {
+        if self.busy {
+            self.inbox.done();
+        }
+        self.inbox.give_back(&mut self.batch);
+        if self.busy {
+            self.inbox.dead(1, DeadReason::Crashed);
+        }
+    }
+}
+
+impl<A: Actor> fmt::Debug for Context<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("life", &self.life).finish_non_exhaustive()
+    }
+}

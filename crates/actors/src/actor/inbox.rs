@@ -1,0 +1,512 @@
+//! [`Mailbox`], the settings of an actor's queue; and the queue itself.
+
+use std::collections::VecDeque;
+use std::mem::{swap, take};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::{Context, Poll, Waker};
+
+use weirs_runtime::Instant;
+use weirs_runtime::waiting::{Look, Serve, Served, Ticket, Turn, Waiters, Wakes, wake};
+
+use super::ask::Orphan;
+use crate::panics::let_go;
+use crate::supervise::{Face, Kind, Node, Snapshot, What};
+use crate::sync::lock;
+use crate::{DeadReason, Exit};
+
+/// The most messages that are handled in one go, before others get their turn on the executor.
+pub(crate) const BUDGET: usize = 64;
+
+/// How many messages wait for an actor, and what happens when there is no room.
+///
+/// # Examples
+/// ```
+/// use weirs_actors::actor::{Mailbox, Overflow};
+///
+/// const SAMPLES: Mailbox = Mailbox::bounded(1000).overflow(Overflow::DropOldest);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "settings do nothing by themselves"]
+pub struct Mailbox {
+    capacity: usize,
+    overflow: Overflow,
+}
+
+/// What happens when there is no room for another message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// Whoever tells waits.
+    Wait,
+    /// The oldest that waits is dropped.
+    DropOldest,
+    /// The new one is dropped.
+    DropNewest,
+}
+
+impl Mailbox {
+    /// So many messages wait at most; those in the actor's hands count.
+    pub const fn bounded(capacity: usize) -> Self {
+        Self { capacity, overflow: Overflow::Wait }
+    }
+
+    /// What happens when there is no room. [`Overflow::Wait`], unless said otherwise.
+    pub const fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    pub(crate) const fn capacity(&self) -> usize {
+        self.capacity
+    }
+}
+
+impl Default for Mailbox {
+    fn default() -> Self {
+        Self::bounded(64)
+    }
+}
+
+/// There are urgent messages.
+const URGENT: u8 = 1;
+/// There are replies that were dropped while a message was handled.
+const ORPHANS: u8 = 2;
+
+/// The queue of an actor. It outlives the actor's lives.
+pub(crate) struct Inbox<M> {
+    settings: Mailbox,
+    signals: AtomicU8,
+    state: Served<State<M>>,
+    /// How many of the batch in the actor's hands are done. Only the actor writes it.
+    done: AtomicUsize,
+    orphans: Mutex<Vec<Arc<dyn Orphan>>>,
+    node: OnceLock<Weak<Node>>,
+}
+
+pub(crate) struct State<M> {
+    queue: VecDeque<M>,
+    urgent: VecDeque<M>,
+    /// How many are in the actor's hands.
+    taken: usize,
+    /// How many may come because they waited for room and got it.
+    promised: usize,
+    capacity: usize,
+    receiver: Option<Waker>,
+    /// Those who wait for room, and whether they were promised some.
+    senders: Waiters<bool>,
+    watchers: Waiters<()>,
+    /// How it ended, if it did.
+    closed: Option<Exit>,
+    draining: bool,
+    handled: u64,
+    handling: Option<(&'static str, Instant)>,
+}
+
+impl<M> State<M> {
+    fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.queue.len() + self.taken + self.promised)
+    }
+
+    fn is_open(&self) -> bool {
+        self.closed.is_none() && !self.draining
+    }
+}
+
+impl<M> Serve for State<M> {
+    fn somebody_waits(&self) -> bool {
+        let senders = !self.senders.is_empty() && (self.room() > 0 || !self.is_open());
+        senders || (self.closed.is_some() && !self.watchers.is_empty())
+    }
+
+    fn serve(&mut self, wakes: &mut Wakes) {
+        while !wakes.is_full() {
+            if self.closed.is_some() {
+                if let Some(waker) = self.watchers.call_first() {
+                    wakes.add(waker);
+                    continue;
+                }
+            }
+            if !self.is_open() {
+                match self.senders.call_first() {
+                    Some(waker) => wakes.add(waker),
+                    None => return,
+                }
+            } else if self.room() > 0 && !self.senders.is_empty() {
+                self.promised += 1;
+                if let Some(first) = self.senders.first() {
+                    *self.senders.get_mut(first) = true;
+                }
+                if let Some(waker) = self.senders.call_first() {
+                    wakes.add(waker);
+                }
+            } else {
+                return;
+            }
+        }
+    }
+}
+
+/// Why a message was not taken.
+pub(crate) enum Refused<M> {
+    Full(M),
+    Closed(M),
+}
+
+/// What there is for the actor to do.
+pub(crate) enum Taken {
+    Some,
+    /// Nobody tells it anything any more, and nothing is left.
+    Drained,
+}
+
+impl<M> Inbox<M> {
+    pub(crate) fn new(settings: Mailbox) -> Arc<Self> {
+        let state = State {
+            queue: VecDeque::new(),
+            urgent: VecDeque::new(),
+            taken: 0,
+            promised: 0,
+            capacity: settings.capacity,
+            receiver: None,
+            senders: Waiters::new(),
+            watchers: Waiters::new(),
+            closed: None,
+            draining: false,
+            handled: 0,
+            handling: None,
+        };
+        Arc::new(Self {
+            settings,
+            signals: AtomicU8::new(0),
+            state: Served::new(state),
+            done: AtomicUsize::new(0),
+            orphans: Mutex::default(),
+            node: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn belongs_to(&self, node: &Arc<Node>) {
+        let _ = self.node.set(Arc::downgrade(node));
+    }
+
+    pub(crate) fn node(&self) -> Option<Arc<Node>> {
+        self.node.get().and_then(Weak::upgrade)
+    }
+
+    /// Puts a message in, without waiting.
+    #[inline]
+    pub(crate) fn push(&self, message: M) -> Result<(), Refused<M>> {
+        let (result, dropped, receiver) = self.state.change(|state| {
+            if !state.is_open() {
+                return (Err(Refused::Closed(message)), None, None);
+            }
+            if state.room() == 0 || !state.senders.is_empty() {
+                let dropped = match self.settings.overflow {
+                    Overflow::Wait => return (Err(Refused::Full(message)), None, None),
+                    Overflow::DropNewest => return (Ok(()), Some(message), None),
+                    Overflow::DropOldest => match state.queue.pop_front() {
+                        Some(oldest) => oldest,
+                        // All of them are in the actor's hands.
+                        None => return (Ok(()), Some(message), None),
+                    },
+                };
+                state.queue.push_back(message);
+                return (Ok(()), Some(dropped), state.receiver.take());
+            }
+            state.queue.push_back(message);
+            (Ok(()), None, state.receiver.take())
+        });
+        if let Some(receiver) = receiver {
+            wake(receiver);
+        }
+        if let Some(dropped) = dropped {
+            let_go(dropped);
+            self.dead(1, DeadReason::Overflow);
+        }
+        result
+    }
+
+    /// Waits for room. Ready, there is a place promised, which [`Inbox::push_promised`] or
+    /// [`Inbox::leave`] uses up.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>, ticket: &mut Option<Ticket>) -> Poll<Result<(), ()>> {
+        self.state.poll(cx, |state, look: &mut Look<'_, '_>| {
+            let called = ticket.is_some_and(|ticket| state.senders.is_called(ticket));
+            let promised = ticket.is_some_and(|ticket| *state.senders.get(ticket));
+            if !state.is_open() {
+                state.promised -= usize::from(promised);
+                look.leave(&mut state.senders, ticket);
+                return Turn::Ready(Err(()));
+            }
+            if promised {
+                look.leave(&mut state.senders, ticket);
+                return Turn::Ready(Ok(()));
+            }
+            if called {
+                // It was closed, and is open again.
+                return look.wait_first(&mut state.senders, false, ticket);
+            }
+            if ticket.is_none() && state.room() > 0 && state.senders.is_empty() {
+                state.promised += 1;
+                return Turn::Ready(Ok(()));
+            }
+            look.wait(&mut state.senders, false, ticket)
+        })
+    }
+
+    /// Puts a message into the place that was promised.
+    pub(crate) fn push_promised(&self, message: M) -> Result<(), M> {
+        let (result, receiver) = self.state.change(|state| {
+            state.promised -= 1;
+            if !state.is_open() {
+                return (Err(message), None);
+            }
+            state.queue.push_back(message);
+            (Ok(()), state.receiver.take())
+        });
+        if let Some(receiver) = receiver {
+            wake(receiver);
+        }
+        result
+    }
+
+    /// Whether a message is dropped when there is no room.
+    pub(crate) fn never_waits(&self) -> bool {
+        self.settings.overflow != Overflow::Wait
+    }
+
+    /// Gives up waiting for room.
+    pub(crate) fn leave(&self, ticket: Ticket) {
+        let waker = self.state.change(|state| {
+            state.promised -= usize::from(*state.senders.get(ticket));
+            state.senders.leave(ticket)
+        });
+        weirs_runtime::waiting::let_go(waker);
+    }
+
+    /// Gives back a place that was promised and is not used.
+    pub(crate) fn break_promise(&self) {
+        self.state.change(|state| state.promised -= 1);
+    }
+
+    /// Puts a message before all others that are not urgent; there is a lane of the same size for these.
+    pub(crate) fn push_urgent(&self, message: M) -> Result<(), Refused<M>> {
+        let (result, receiver) = self.state.change(|state| {
+            if !state.is_open() {
+                return (Err(Refused::Closed(message)), None);
+            }
+            if state.urgent.len() >= state.capacity {
+                return (Err(Refused::Full(message)), None);
+            }
+            state.urgent.push_back(message);
+            self.signals.fetch_or(URGENT, Ordering::Release);
+            (Ok(()), state.receiver.take())
+        });
+        if let Some(receiver) = receiver {
+            wake(receiver);
+        }
+        result
+    }
+
+    /// The next urgent message, if there is one.
+    #[inline]
+    pub(crate) fn urgent(&self) -> Option<M> {
+        if self.signals.load(Ordering::Acquire) & URGENT == 0 {
+            return None;
+        }
+        self.state.change(|state| {
+            let message = state.urgent.pop_front();
+            if state.urgent.is_empty() {
+                self.signals.fetch_and(!URGENT, Ordering::AcqRel);
+            }
+            message
+        })
+    }
+
+    /// The actor is done with a message.
+    #[inline]
+    pub(crate) fn done(&self) {
+        self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// What is done leaves room.
+    fn count(&self, state: &mut State<M>) {
+        let done = self.done.load(Ordering::Relaxed);
+        self.done.store(0, Ordering::Relaxed);
+        state.handled += done as u64;
+        // Urgent ones took no room.
+        state.taken = state.taken.saturating_sub(done);
+    }
+
+    /// Takes some of what waits into an empty batch.
+    pub(crate) fn take(&self, cx: &Context<'_>, batch: &mut VecDeque<M>) -> Poll<Taken> {
+        self.state.poll(cx, |state, look| {
+            self.count(state);
+            state.taken = 0;
+            let most = (state.capacity / 2).clamp(1, BUDGET).min(state.queue.len());
+            if most > 0 {
+                if most == state.queue.len() {
+                    swap(&mut state.queue, batch);
+                } else {
+                    batch.extend(state.queue.drain(..most));
+                }
+                state.taken = most;
+                return Turn::Ready(Taken::Some);
+            }
+            if state.urgent.is_empty() {
+                if state.draining {
+                    return Turn::Ready(Taken::Drained);
+                }
+                return look.wait_alone(&mut state.receiver);
+            }
+            Turn::Ready(Taken::Some)
+        })
+    }
+
+    /// The actor waits in the middle of a message; those before it leave room.
+    pub(crate) fn at(&self, name: &'static str, now: Instant) {
+        self.state.change(|state| {
+            self.count(state);
+            state.handling = Some((name, now));
+        });
+    }
+
+    /// It goes on.
+    pub(crate) fn at_none(&self) {
+        self.state.change(|state| state.handling = None);
+    }
+
+    /// A life is over: what it did not get to comes first in the next.
+    pub(crate) fn give_back(&self, batch: &mut VecDeque<M>) {
+        self.state.change(|state| {
+            self.count(state);
+            state.taken = 0;
+            state.handling = None;
+            while let Some(message) = batch.pop_back() {
+                state.queue.push_front(message);
+            }
+        });
+    }
+
+    /// No more messages are taken; those that wait are handled.
+    pub(crate) fn drain(&self) {
+        let receiver = self.state.change(|state| {
+            state.draining = true;
+            state.receiver.take()
+        });
+        if let Some(receiver) = receiver {
+            wake(receiver);
+        }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.state.peek(|state| state.draining)
+    }
+
+    /// No more messages are taken, and here are those that wait.
+    pub(crate) fn leftovers(&self) -> (VecDeque<M>, VecDeque<M>) {
+        self.state.change(|state| {
+            state.draining = true;
+            self.signals.fetch_and(!URGENT, Ordering::AcqRel);
+            (take(&mut state.urgent), take(&mut state.queue))
+        })
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        !self.state.peek(State::is_open)
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.state.peek(|state| state.queue.len() + state.urgent.len() + state.taken)
+    }
+
+    /// Waits until the actor is gone for good.
+    pub(crate) fn poll_closed(&self, cx: &Context<'_>, ticket: &mut Option<Ticket>) -> Poll<Exit> {
+        self.state.poll(cx, |state, look| match &state.closed {
+            Some(exit) => {
+                let exit = exit.clone();
+                look.leave(&mut state.watchers, ticket);
+                Turn::Ready(exit)
+            }
+            None => look.wait(&mut state.watchers, (), ticket),
+        })
+    }
+
+    pub(crate) fn stop_watching(&self, ticket: Ticket) {
+        let waker = self.state.change(|state| state.watchers.leave(ticket));
+        weirs_runtime::waiting::let_go(waker);
+    }
+
+    /// Some messages will never be handled.
+    pub(crate) fn dead(&self, count: usize, reason: DeadReason) {
+        if count == 0 {
+            return;
+        }
+        if let Some(node) = self.node() {
+            if let Some(branch) = node.above.get().and_then(|(branch, _)| branch.upgrade()) {
+                let message = std::any::type_name::<M>();
+                branch.observe(&node, What::DeadLetters { message, count, reason });
+            }
+        }
+    }
+
+    /// Those who waited for an answer that was dropped while a message was handled without trouble.
+    #[inline]
+    pub(crate) fn settle_orphans(&self, exit: Option<&Exit>) {
+        if self.signals.load(Ordering::Acquire) & ORPHANS == 0 {
+            return;
+        }
+        let orphans = {
+            let mut orphans = lock(&self.orphans);
+            self.signals.fetch_and(!ORPHANS, Ordering::AcqRel);
+            take(&mut *orphans)
+        };
+        for orphan in orphans {
+            orphan.settle(exit);
+        }
+    }
+}
+
+impl<M: Send> Face for Inbox<M> {
+    fn open(&self) {
+        let before = self.state.change(|state| {
+            state.draining = false;
+            state.closed.take()
+        });
+        let_go(before);
+    }
+
+    fn close(&self, exit: &Exit) {
+        let exit = exit.clone();
+        let (before, urgent, queue) = self.state.change(|state| {
+            let before = if state.closed.is_none() { state.closed.replace(exit) } else { Some(exit) };
+            self.signals.fetch_and(!URGENT, Ordering::AcqRel);
+            (before, take(&mut state.urgent), take(&mut state.queue))
+        });
+        let_go(before);
+        let count = urgent.len() + queue.len();
+        for message in urgent.into_iter().chain(queue) {
+            let_go(message);
+        }
+        self.dead(count, DeadReason::Ended);
+    }
+
+    fn life_ended(&self, exit: &Exit) {
+        self.settle_orphans(Some(exit));
+    }
+
+    fn orphan(&self, orphan: Arc<dyn Orphan>) -> Result<(), Arc<dyn Orphan>> {
+        let mut orphans = lock(&self.orphans);
+        orphans.push(orphan);
+        self.signals.fetch_or(ORPHANS, Ordering::Release);
+        Ok(())
+    }
+
+    fn show(&self, snapshot: &mut Snapshot, now: Instant) {
+        self.state.peek(|state| {
+            snapshot.kind = Kind::Actor;
+            snapshot.queued = state.queue.len() + state.urgent.len() + state.taken;
+            snapshot.handled = state.handled;
+            snapshot.handling = state.handling.map(|(name, since)| (name, now.saturating_since(since)));
+        });
+    }
+}

@@ -1,0 +1,72 @@
+//! A life of an actor: from its start, through its messages, to its end.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use pin_project_lite::pin_project;
+use weirs_runtime::Clock;
+
+use super::Actor;
+use super::context::{Context, Next};
+use super::inbox::Inbox;
+use crate::Exit;
+
+pub(super) async fn live<A: Actor>(mut actor: A, mut context: Context<A>) -> Exit {
+    if let Err(error) = actor.started(&mut context).await {
+        return Exit::failed(error);
+    }
+    context.ready();
+    let inbox = Arc::clone(&context.inbox);
+    let clock = context.runtime().clock().clone();
+    let exit = loop {
+        let Next::Message(message) = context.next().await else { break Exit::Normal };
+        let name = A::name_of(&message);
+        context.begins();
+        let future = actor.handle(message, &mut context);
+        let handled = Handling { future, inbox: &*inbox, clock: &clock, name, shown: false }.await;
+        if let Err(error) = handled {
+            break Exit::failed(error);
+        }
+        context.done();
+    };
+    let why = if context.is_stopping() && !exit.is_abnormal() { Exit::Shutdown } else { exit.clone() };
+    actor.stopping(&why, &mut context).await;
+    if context.is_last() {
+        for message in context.leftovers() {
+            actor.undelivered(message);
+        }
+    }
+    exit
+}
+
+pin_project! {
+    /// An actor at a message. If it waits in the middle of it, the views may see that.
+    struct Handling<'a, M, Fut> {
+        #[pin]
+        future: Fut,
+        inbox: &'a Inbox<M>,
+        clock: &'a Clock,
+        name: &'static str,
+        shown: bool,
+    }
+}
+
+impl<M, Fut: Future> Future for Handling<'_, M, Fut> {
+    type Output = Fut::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let output = this.future.poll(cx);
+        match (&output, *this.shown) {
+            (Poll::Pending, false) => {
+                *this.shown = true;
+                this.inbox.at(this.name, this.clock.now());
+            }
+            (Poll::Ready(_), true) => this.inbox.at_none(),
+            _ => {}
+        }
+        output
+    }
+}

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![forbid(unsafe_code)]
+
+pub mod actor;
+mod answer;
+mod current;
+mod dead;
+mod exit;
+mod id;
+mod invalid;
+mod panics;
+pub mod supervise;
+mod sync;
+
+pub use dead::DeadReason;
+pub use exit::{Exit, GaveUp, IntoExit};
+pub use id::Id;
+pub use invalid::Invalid;

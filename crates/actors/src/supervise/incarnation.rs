@@ -1,0 +1,108 @@
+//! [`Incarnation`]: what a child that runs knows of itself.
+
+use std::fmt;
+use std::sync::Arc;
+
+use weirs_runtime::Runtime;
+use weirs_scopes::CancelToken;
+
+use super::branch::{Branch, Said};
+use super::machine::Key;
+use super::node::{KILL, Node, READY, STOP};
+use crate::{Exit, Id};
+
+/// One life of a child, from a start to the next end. Its future is handed it, to hear when it has to stop
+/// and to say when it is ready.
+///
+/// # Examples
+/// ```
+/// use weirs_actors::supervise::{Incarnation, Spec};
+///
+/// async fn listen(life: Incarnation) -> Result<(), std::io::Error> {
+///     // Bind here ...
+///     life.ready();
+///     // ... and work here until it is over.
+///     life.cancelled().await;
+///     Ok(())
+/// }
+///
+/// let spec = Spec::task("listener", listen).announces_ready();
+/// ```
+#[derive(Clone)]
+pub struct Incarnation {
+    pub(crate) node: Arc<Node>,
+    pub(crate) branch: Arc<Branch>,
+    pub(crate) key: Key,
+    pub(crate) number: u64,
+}
+
+impl Incarnation {
+    /// What the supervisor calls the child.
+    pub fn id(&self) -> &Id {
+        &self.node.id
+    }
+
+    /// Where it stands in the tree, such as `app/sessions/17`.
+    pub fn path(&self) -> String {
+        self.node.path()
+    }
+
+    /// The how-manieth life this is, from 1.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How the life before ended, if there was one.
+    pub fn last_exit(&self) -> Option<Exit> {
+        self.node.shown().last_exit
+    }
+
+    /// Says that the child is ready: those behind it may start. More than once is no more than once.
+    ///
+    /// A child that [announces](super::Spec::announces_ready) it is waited for; every other is ready when it
+    /// waits for the first time.
+    pub fn ready(&self) {
+        if self.is_current() && self.node.set(READY) {
+            self.branch.say(Said::Ready(self.key));
+        }
+    }
+
+    /// Whether it was asked to stop.
+    pub fn is_stopping(&self) -> bool {
+        !self.is_current() || self.node.flags() & (STOP | KILL) != 0
+    }
+
+    /// Waits until it is asked to stop.
+    ///
+    /// # Cancel safety
+    /// It may be dropped at any time.
+    pub async fn cancelled(&self) {
+        self.token().cancelled_owned().await;
+    }
+
+    /// A token that is cancelled when the child is asked to stop, and when this life ends: for whatever works
+    /// on its behalf.
+    pub fn token(&self) -> CancelToken {
+        if self.is_current() {
+            return self.node.token();
+        }
+        let token = CancelToken::new();
+        token.cancel("ended");
+        token
+    }
+
+    /// The runtime that the tree runs on.
+    pub fn runtime(&self) -> &Runtime {
+        &self.branch.runtime
+    }
+
+    fn is_current(&self) -> bool {
+        self.node.incarnation() == self.number
+    }
+}
+
+impl fmt::Debug for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incarnation").field("path", &self.path()).field("number", &self.number).finish()
+    }
+}

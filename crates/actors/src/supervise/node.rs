@@ -1,0 +1,294 @@
+//! [`Node`]: what a supervisor, a child's task and the views share of one child.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use weirs_runtime::Instant;
+use weirs_runtime::waiting::{let_go, wake};
+use weirs_scopes::CancelToken;
+
+use super::branch::Branch;
+use super::machine::Key;
+use super::snapshot::Snapshot;
+use crate::actor::Orphan;
+use crate::sync::lock;
+use crate::{Exit, Id};
+
+/// An incarnation is to begin.
+pub(crate) const RUN: u8 = 1;
+/// It is asked to stop.
+pub(crate) const STOP: u8 = 2;
+/// And does not come back.
+pub(crate) const LAST: u8 = 4;
+/// It is to be dropped.
+pub(crate) const KILL: u8 = 8;
+/// It said that it is ready.
+pub(crate) const READY: u8 = 16;
+/// The waker was taken out of the seat.
+const WOKEN: u8 = 32;
+
+/// What a child is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A future.
+    Task,
+    /// An actor.
+    Actor,
+    /// A supervisor.
+    Tree,
+}
+
+/// Where a child stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChildState {
+    /// It does not run.
+    Down,
+    /// It waits for its turn to be started.
+    Queued,
+    /// It runs, and is not ready yet.
+    Starting,
+    /// It runs.
+    Up,
+    /// It is restarted after a pause.
+    Pausing(Duration),
+    /// It was asked to stop.
+    Stopping,
+    /// It was killed, and does not give its thread back.
+    Stuck,
+}
+
+/// What a child's body shows of itself.
+pub(crate) trait Face: Send + Sync {
+    /// Messages may come.
+    fn open(&self) {}
+    /// Nobody will take messages any more.
+    fn close(&self, _exit: &Exit) {}
+    /// Keeps an answer that was dropped while it was polled, until it is known why.
+    fn orphan(&self, orphan: Arc<dyn Orphan>) -> Result<(), Arc<dyn Orphan>> {
+        Err(orphan)
+    }
+    /// A life ended.
+    fn life_ended(&self, _exit: &Exit) {}
+    /// Fills in what it knows.
+    fn show(&self, _snapshot: &mut Snapshot, _now: Instant) {}
+    /// The children, if it is a supervisor that runs.
+    fn branch(&self) -> Option<Arc<Branch>> {
+        None
+    }
+}
+
+/// What a supervisor, a child's task and the views share of one child.
+pub(crate) struct Node {
+    pub(crate) id: Id,
+    pub(crate) kind: Kind,
+    pub(crate) above: OnceLock<(Weak<Branch>, Key)>,
+    pub(crate) face: Option<Arc<dyn Face>>,
+    flags: AtomicU8,
+    seat: Mutex<Seat>,
+}
+
+#[derive(Default)]
+struct Seat {
+    waker: Option<Waker>,
+    token: Option<CancelToken>,
+    /// Whose answers it waits for.
+    waits_for: Vec<Arc<Node>>,
+    shown: Shown,
+}
+
+/// What the views know.
+#[derive(Clone)]
+pub(crate) struct Shown {
+    pub(crate) state: ChildState,
+    pub(crate) incarnation: u64,
+    pub(crate) since: Option<Instant>,
+    pub(crate) last_exit: Option<Exit>,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self { state: ChildState::Down, incarnation: 0, since: None, last_exit: None }
+    }
+}
+
+impl Node {
+    pub(crate) fn new(id: Id, kind: Kind, face: Option<Arc<dyn Face>>) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            kind,
+            above: OnceLock::new(),
+            face,
+            flags: AtomicU8::new(WOKEN),
+            seat: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn flags(&self) -> u8 {
+        self.flags.load(Ordering::Acquire)
+    }
+
+    /// Sets flags and tells whether they were not all set before.
+    pub(crate) fn set(&self, flags: u8) -> bool {
+        self.flags.fetch_or(flags, Ordering::AcqRel) & flags != flags
+    }
+
+    /// Takes the order to begin.
+    pub(crate) fn take_run(&self) -> bool {
+        self.flags() & RUN != 0 && self.flags.fetch_and(!RUN, Ordering::AcqRel) & RUN != 0
+    }
+
+    /// Has an incarnation begin: what was said to the one before counts no longer.
+    pub(crate) fn run(&self, now: Instant) -> u64 {
+        let (waker, number) = {
+            let mut seat = lock(&self.seat);
+            self.flags.fetch_and(WOKEN, Ordering::AcqRel);
+            self.flags.fetch_or(RUN | WOKEN, Ordering::AcqRel);
+            seat.shown.incarnation += 1;
+            seat.shown.state = ChildState::Starting;
+            seat.shown.since = Some(now);
+            (seat.waker.take(), seat.shown.incarnation)
+        };
+        if let Some(waker) = waker {
+            wake(waker);
+        }
+        number
+    }
+
+    /// Tells the one that runs.
+    pub(crate) fn tell(&self, flags: u8) {
+        let (waker, token) = {
+            let mut seat = lock(&self.seat);
+            self.flags.fetch_or(flags | WOKEN, Ordering::AcqRel);
+            seat.shown.state = ChildState::Stopping;
+            (seat.waker.take(), seat.token.clone())
+        };
+        if let Some(token) = token {
+            token.cancel("stopping");
+        }
+        if let Some(waker) = waker {
+            wake(waker);
+        }
+    }
+
+    /// Keeps the waker of the child's task, if there is none or another.
+    pub(crate) fn register(&self, known: &mut Option<Waker>, cx: &Context<'_>) {
+        let woken = self.flags() & WOKEN != 0;
+        if !woken && known.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            return;
+        }
+        let (kept, ours) = (cx.waker().clone(), cx.waker().clone());
+        let old = {
+            let mut seat = lock(&self.seat);
+            self.flags.fetch_and(!WOKEN, Ordering::AcqRel);
+            seat.waker.replace(kept)
+        };
+        let_go(old);
+        let_go(known.replace(ours));
+    }
+
+    /// The token of the incarnation that runs, made when somebody asks for it.
+    pub(crate) fn token(&self) -> CancelToken {
+        let fresh = CancelToken::new();
+        let token = {
+            let mut seat = lock(&self.seat);
+            seat.token.get_or_insert_with(|| fresh).clone()
+        };
+        if self.flags() & (STOP | KILL) != 0 {
+            token.cancel("stopping");
+        }
+        token
+    }
+
+    /// The incarnation is gone.
+    pub(crate) fn ended(&self, exit: Exit) {
+        let (token, before) = {
+            let mut seat = lock(&self.seat);
+            (seat.token.take(), seat.shown.last_exit.replace(exit))
+        };
+        if let Some(token) = token {
+            token.cancel("ended");
+        }
+        crate::panics::let_go(before);
+    }
+
+    /// It waits for the answer of another; an error, with the path, if that waits for it in the end.
+    pub(crate) fn wait_for(self: &Arc<Self>, other: &Arc<Self>) -> Result<(), Vec<Id>> {
+        // Noted before the others are looked at: of two that ask each other at the same time, one sees both.
+        lock(&self.seat).waits_for.push(Arc::clone(other));
+        let mut path = vec![self.id.clone()];
+        if other.leads_to(self, &mut path, &mut Vec::new()) {
+            self.waits_no_longer(other);
+            path.push(self.id.clone());
+            return Err(path);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn waits_no_longer(&self, other: &Arc<Self>) {
+        let mut seat = lock(&self.seat);
+        if let Some(at) = seat.waits_for.iter().position(|node| Arc::ptr_eq(node, other)) {
+            let node = seat.waits_for.swap_remove(at);
+            drop(seat);
+            drop(node);
+        }
+    }
+
+    /// Whether it waits for `target`, through others perhaps; then the path has those in between.
+    fn leads_to(self: &Arc<Self>, target: &Arc<Self>, path: &mut Vec<Id>, seen: &mut Vec<Arc<Self>>) -> bool {
+        if Arc::ptr_eq(self, target) {
+            return true;
+        }
+        if seen.iter().any(|node| Arc::ptr_eq(node, self)) {
+            return false;
+        }
+        seen.push(Arc::clone(self));
+        path.push(self.id.clone());
+        let next = lock(&self.seat).waits_for.clone();
+        if next.iter().any(|node| node.leads_to(target, path, seen)) {
+            return true;
+        }
+        path.pop();
+        false
+    }
+
+    /// The first whose answer it waits for.
+    pub(crate) fn waiting_on(&self) -> Option<Arc<Self>> {
+        lock(&self.seat).waits_for.first().cloned()
+    }
+
+    pub(crate) fn show(&self, state: ChildState) {
+        lock(&self.seat).shown.state = state;
+    }
+
+    pub(crate) fn shown(&self) -> Shown {
+        lock(&self.seat).shown.clone()
+    }
+
+    pub(crate) fn incarnation(&self) -> u64 {
+        lock(&self.seat).shown.incarnation
+    }
+
+    /// From the root down, such as `app/sessions/17`.
+    pub(crate) fn path(&self) -> String {
+        let mut names = vec![self.id.to_string()];
+        let mut branch = self.above.get().and_then(|(branch, _)| branch.upgrade());
+        while let Some(above) = branch {
+            match above.node.as_ref().and_then(Weak::upgrade) {
+                Some(node) => {
+                    names.push(node.id.to_string());
+                    branch = node.above.get().and_then(|(branch, _)| branch.upgrade());
+                }
+                None => {
+                    names.extend(above.name.as_ref().map(Id::to_string));
+                    branch = None;
+                }
+            }
+        }
+        names.reverse();
+        names.join("/")
+    }
+}

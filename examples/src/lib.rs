@@ -1,0 +1,4 @@
+//! What the larger programs are made of.
+
+pub mod net;
+pub mod probe;
