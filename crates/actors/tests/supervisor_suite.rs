@@ -934,7 +934,8 @@ async fn child_unlink(runtime: Runtime) {
             }
         }
     });
-    let tree = Supervisor::one_for_one().child(cuts.stop(Stop::Within(SECOND))).start(&runtime).await.unwrap();
+    let tree =
+        Supervisor::one_for_one().child(cuts.stop(Stop::Within(SECOND))).start(&runtime).await.unwrap();
     assert!(matches!(tree.stop_child("a").await, Ok(Exit::Killed)));
     lab.expect_nobody();
 }

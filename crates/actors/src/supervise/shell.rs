@@ -67,12 +67,19 @@ enum Progress {
     Over,
 }
 
+impl Asked {
+    fn is_empty(&self) -> bool {
+        let commands = self.restarted.is_empty() && self.deleted.is_empty();
+        commands && self.started.is_empty() && self.stopped.is_empty()
+    }
+}
+
 /// A child, as far as the supervisor's own hands are concerned.
 struct Child {
     node: Arc<Node>,
     /// None until it is started for the first time.
     task: Option<Task<()>>,
-    spec: Option<Spec>,
+    spec: Option<Box<Spec>>,
     /// Its place in a pool, while it is in the tree.
     place: Option<Place>,
     backoff: Option<Box<(Backoff, BackoffProgress)>>,
@@ -160,13 +167,13 @@ impl Run {
             }
         };
         for spec in specs {
-            self.insert(spec);
+            self.insert(Box::new(spec));
         }
         self.progress = Progress::Starting(start);
         self.step(now, Event::Start);
     }
 
-    fn insert(&mut self, mut spec: Spec) -> Key {
+    fn insert(&mut self, mut spec: Box<Spec>) -> Key {
         let key = self.machine.insert(spec.rules);
         let node = Arc::clone(&spec.node);
         // A spec is put into one supervisor, once.
@@ -293,7 +300,7 @@ impl Run {
         } else if lock(&self.branch.roster).find(spec.id()).is_some() {
             StartChildError::Taken(spec)
         } else {
-            let key = self.insert(*spec);
+            let key = self.insert(spec);
             if let Some(answerer) = answerer {
                 self.asked(key).started.push(answerer);
             }
@@ -394,7 +401,13 @@ impl Run {
                 self.branch.observe(&node, What::Restarting(pause));
                 self.timers.set(now + pause, key, timer, &self.machine);
             }
-            Action::Answer(_, answer) => answer_all(child, answer, &mut self.due),
+            Action::Answer(_, answer) => {
+                answer_all(child, answer, &mut self.due);
+                // Most children are asked for once.
+                if child.asked.as_ref().is_some_and(|asked| asked.is_empty()) {
+                    child.asked = None;
+                }
+            }
             Action::Down(_) => {
                 child.place = None;
                 node.show(ChildState::Down);
@@ -411,9 +424,6 @@ impl Run {
             Action::Stuck(_) => {
                 node.show(ChildState::Stuck);
                 close(&node);
-                if self.machine.is_ending() {
-                    lock(&self.branch.report).left.push(Left { path: node.path(), exit: None });
-                }
                 self.branch.observe(&node, What::Stuck);
             }
             Action::SetTimer(..) | Action::Started | Action::Exit(_) => {}
@@ -442,16 +452,26 @@ impl Run {
         }
     }
 
+    /// Notes who is stuck at the end, whenever that began.
+    fn report_stuck(&self) {
+        let stuck = self.machine.children().filter(|key| self.machine.phase(*key) == Some(Phase::Stuck));
+        let children = stuck.filter_map(|key| self.children.get(key.place())?.as_ref());
+        let left: Vec<Left> = children.map(|child| Left { path: child.node.path(), exit: None }).collect();
+        lock(&self.branch.report).left.extend(left);
+    }
+
     fn exit(&mut self, outcome: Outcome) {
+        self.report_stuck();
         let last = |node: &Node| node.shown().last_exit.unwrap_or(Exit::Lost);
         let gave_up = |node: &Node| {
             let (child, exit) = (node.id.clone(), last(node));
             Exit::GaveUp(Arc::new(GaveUp { child, exit }))
         };
-        let start_error =
-            |node: &Node| StartError::Child { path: node.path(), exit: last(node) };
+        let start_error = |node: &Node| StartError::Child { path: node.path(), exit: last(node) };
         let about = match outcome {
-            Outcome::GaveUp(key) | Outcome::StartFailed(key) => self.child(key).map(|child| Arc::clone(&child.node)),
+            Outcome::GaveUp(key) | Outcome::StartFailed(key) => {
+                self.child(key).map(|child| Arc::clone(&child.node))
+            }
             Outcome::Shutdown | Outcome::Killed | Outcome::Done(_) => None,
         };
         let exit = match (outcome, &about) {
@@ -516,26 +536,35 @@ fn answer_all(child: &mut Child, answer: Answer, due: &mut Vec<Due>) {
     match answer {
         Answer::Started | Answer::NotStarted | Answer::Interrupted => {
             due.extend(take(&mut asked.started).into_iter().map(|answerer| {
-                Due::Start(answerer, match answer {
-                    Answer::Started => Ok(()),
-                    Answer::NotStarted => Err(StartChildError::NotStarted(exit().unwrap_or(Exit::Lost))),
-                    _ => Err(StartChildError::Interrupted),
-                })
+                Due::Start(
+                    answerer,
+                    match answer {
+                        Answer::Started => Ok(()),
+                        Answer::NotStarted => Err(StartChildError::NotStarted(exit().unwrap_or(Exit::Lost))),
+                        _ => Err(StartChildError::Interrupted),
+                    },
+                )
             }));
             due.extend(take(&mut asked.restarted).into_iter().map(|answerer| {
-                Due::Command(answerer, match answer {
-                    Answer::Started => Ok(()),
-                    Answer::NotStarted => Err(CommandError::NotStarted(exit().unwrap_or(Exit::Lost))),
-                    _ => Err(CommandError::Interrupted),
-                })
+                Due::Command(
+                    answerer,
+                    match answer {
+                        Answer::Started => Ok(()),
+                        Answer::NotStarted => Err(CommandError::NotStarted(exit().unwrap_or(Exit::Lost))),
+                        _ => Err(CommandError::Interrupted),
+                    },
+                )
             }));
         }
         Answer::Stopped | Answer::Stuck => {
             due.extend(take(&mut asked.stopped).into_iter().map(|answerer| {
-                Due::Stop(answerer, match answer {
-                    Answer::Stopped => Ok(exit().unwrap_or(Exit::Normal)),
-                    _ => Err(CommandError::Stuck),
-                })
+                Due::Stop(
+                    answerer,
+                    match answer {
+                        Answer::Stopped => Ok(exit().unwrap_or(Exit::Normal)),
+                        _ => Err(CommandError::Stuck),
+                    },
+                )
             }));
         }
         Answer::Deleted => {
@@ -650,12 +679,7 @@ impl Timers {
     }
 
     /// Waits until the first of them is due.
-    fn poll(
-        &mut self,
-        machine: &Machine,
-        clock: &Clock,
-        cx: &mut Context<'_>,
-    ) -> Poll<Instant> {
+    fn poll(&mut self, machine: &Machine, clock: &Clock, cx: &mut Context<'_>) -> Poll<Instant> {
         while let Some(Reverse((_, key, timer))) = self.heap.peek() {
             if machine.awaits(*key, *timer) {
                 break;

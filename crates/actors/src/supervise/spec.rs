@@ -232,7 +232,11 @@ impl Spec {
     /// Whether it goes with its supervisor.
     pub(crate) fn check_under(&self, rules: &Rules) -> Result<(), Invalid> {
         if self.rules.significant && rules.auto_shutdown == AutoShutdown::Never {
-            return Err(Invalid::of_child(self.id(), "spec.significant", "its supervisor has no auto_shutdown"));
+            return Err(Invalid::of_child(
+                self.id(),
+                "spec.significant",
+                "its supervisor has no auto_shutdown",
+            ));
         }
         Ok(())
     }
