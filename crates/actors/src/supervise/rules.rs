@@ -7,11 +7,13 @@ use std::time::Duration;
 pub enum Strategy {
     /// That one.
     OneForOne,
-    /// All of them: they are stopped in reverse order, and started in order.
+    /// All of them: they are stopped in reverse order, and started in order. One that had been done by itself
+    /// is started with them; one that somebody stopped is not.
     OneForAll,
-    /// That one, and those that were started after it.
+    /// That one, and those that come after it in the order of the start, in the same way.
     RestForOne,
-    /// That one; and at the end all are stopped at the same time. A [`Pool`](crate::supervise::Pool) has it.
+    /// That one; and at the end all are stopped at the same time. A child that is down leaves, whatever its
+    /// [`Restart`]: for many that come and go.
     Dynamic,
 }
 

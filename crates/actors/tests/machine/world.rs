@@ -7,7 +7,7 @@ use weirs_actors::supervise::machine::{Action, Answer, Ending, Event, Key, Machi
 use weirs_actors::supervise::rules::{AutoShutdown, ChildRules, Restart, Rules, Stop, Strategy};
 use weirs_runtime::Instant;
 
-pub(crate) fn ns(nanos: u64) -> Duration {
+pub(crate) const fn ns(nanos: u64) -> Duration {
     Duration::from_nanos(nanos)
 }
 
@@ -16,7 +16,7 @@ pub(crate) fn rules(strategy: Strategy) -> Rules {
     Rules { strategy, most: 1, within: ns(5), auto_shutdown: AutoShutdown::Never }
 }
 
-pub(crate) fn child(restart: Restart) -> ChildRules {
+pub(crate) const fn child(restart: Restart) -> ChildRules {
     ChildRules {
         restart,
         stop: Stop::Within(ns(10)),
@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) seen: BTreeMap<Key, Seen>,
     pub(crate) outcome: Option<Outcome>,
+    /// All timers that were set.
+    pub(crate) timers: Vec<(Key, u32)>,
     most: u32,
     ending: bool,
     begun: bool,
@@ -59,6 +61,7 @@ impl World {
             now: Instant::from_nanos(1_000),
             seen: BTreeMap::new(),
             outcome: None,
+            timers: Vec::new(),
             most: rules.most,
             ending: false,
             begun: false,
@@ -67,7 +70,7 @@ impl World {
 
     pub(crate) fn insert(&mut self, rules: ChildRules) -> Key {
         let key = self.machine.insert(rules);
-        let before = self.seen.insert(key, Seen::default());
+        let before = self.seen.insert(key, Seen { down: self.begun, ..Seen::default() });
         assert!(before.is_none(), "{key:?} is used twice");
         key
     }
@@ -131,7 +134,10 @@ impl World {
                 assert!(seen.alive, "{key:?} is said to be stuck, and does not run");
                 seen.stuck = true;
             }
-            Action::Pause(..) => assert!(!seen.alive),
+            Action::Pause(_, timer, _) => {
+                assert!(!seen.alive);
+                self.timers.push((key, timer));
+            }
             Action::Forget(_) => {
                 assert!(!seen.alive, "{key:?} left, and runs");
                 assert_eq!((seen.starts, seen.stops, seen.deletes), (0, 0, 0), "{key:?} owes an answer");
@@ -150,7 +156,10 @@ impl World {
                 assert!(*owed > 0, "nobody asked for {answer:?} of {key:?}");
                 *owed -= 1;
             }
-            Action::SetTimer(_, _, at) => assert!(at >= self.now),
+            Action::SetTimer(_, timer, at) => {
+                assert!(at >= self.now);
+                self.timers.push((key, timer));
+            }
             Action::Started | Action::Exit(_) => {}
         }
     }

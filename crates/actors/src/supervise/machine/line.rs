@@ -24,6 +24,9 @@ pub(super) struct Line {
     free: Vec<u32>,
     head: Option<u32>,
     tail: Option<u32>,
+    /// How often a place was looked at.
+    #[cfg(test)]
+    pub(super) looks: std::cell::Cell<u64>,
 }
 
 #[derive(Debug)]
@@ -77,11 +80,13 @@ impl Line {
     }
 
     pub(super) fn get(&self, key: Key) -> Option<&Member> {
+        self.look();
         let place = self.places.get(key.place())?;
         place.member.as_ref().filter(|_| place.generation == key.generation)
     }
 
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Member> {
+        self.look();
         let place = self.places.get_mut(key.place())?;
         place.member.as_mut().filter(|_| place.generation == key.generation)
     }
@@ -100,15 +105,22 @@ impl Line {
     }
 
     pub(super) fn after(&self, key: Key) -> Option<Key> {
+        self.look();
         some(self.places[key.place()].next).map(|at| self.key(at))
     }
 
     pub(super) fn before(&self, key: Key) -> Option<Key> {
+        self.look();
         some(self.places[key.place()].previous).map(|at| self.key(at))
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         std::iter::successors(self.first(), |key| self.after(*key))
+    }
+
+    fn look(&self) {
+        #[cfg(test)]
+        self.looks.set(self.looks.get() + 1);
     }
 
     fn key(&self, at: u32) -> Key {
