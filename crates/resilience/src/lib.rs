@@ -31,6 +31,8 @@ pub use async_policy::{AsyncPolicy, AsyncState, Next, NextOnce, Run, RunOnce, fr
 pub use attempt::{Attempt, Lane};
 pub use backoff::{Backoff, Delays, Jitter};
 #[doc(hidden)]
+pub use backoff::Progress as BackoffProgress;
+#[doc(hidden)]
 pub use breaker::breaker_model;
 pub use breaker::{
     Abandoned, Breaker, BreakerBuilder, BreakerCall, BreakerSnapshot, BreakerStats, Circuit, Counts, Guard,
