@@ -77,13 +77,13 @@ async fn whatever_panics_the_others_live(runtime: Runtime) {
     let yields = || futures_lite::future::yield_now();
     let make = scripted("make", &lab, move |life| {
         assert!(life != 2, "in make");
-        (life == 1).then(|| async move {
+        (life == 1).then_some(async move {
             yields().await;
             Exit::failed("once")
         })
     });
     let future = scripted("future", &lab, move |life| {
-        (life < 3).then(|| async move {
+        (life < 3).then_some(async move {
             yields().await;
             panic!("in poll")
         })
@@ -99,13 +99,13 @@ async fn whatever_panics_the_others_live(runtime: Runtime) {
         })
     });
     let error = scripted("error", &lab, move |life| {
-        (life < 3).then(|| async move {
+        (life < 3).then_some(async move {
             yields().await;
             Exit::failed(Nasty(Bomb))
         })
     });
     let payload = scripted("payload", &lab, move |life| {
-        (life < 3).then(|| async move {
+        (life < 3).then_some(async move {
             yields().await;
             std::panic::panic_any(Bomb)
         })
