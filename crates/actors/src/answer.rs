@@ -32,6 +32,8 @@ pub(crate) fn answer<T>() -> (Answerer<T>, Answered<T>) {
 impl<T> Answerer<T> {
     pub(crate) fn give(self, answer: T) {
         lock(&self.0).answer = Some(answer);
+        // If nobody waits any more, this drops the answer, and with it whatever of the user's is in it.
+        crate::panics::let_go(self);
     }
 }
 

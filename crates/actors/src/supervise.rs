@@ -9,6 +9,7 @@ mod incarnation;
 pub mod machine;
 pub(crate) mod node;
 mod observe;
+mod pool;
 mod report;
 #[doc(hidden)]
 pub mod rules;
@@ -23,6 +24,7 @@ pub use handle::Handle;
 pub use incarnation::Incarnation;
 pub use node::{ChildState, Kind};
 pub use observe::{Event, What};
+pub use pool::{Pool, PoolBuilder, PoolError};
 pub use report::{Left, ShutdownReport};
 pub use rules::{AutoShutdown, Restart, Stop, Strategy};
 pub use shell::Run;

@@ -1,5 +1,6 @@
 //! [`Branch`]: what a supervisor that runs shares with its children, its handles and the views.
 
+use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Context;
@@ -12,14 +13,15 @@ use super::machine::Key;
 use super::node::Node;
 use super::observe::{Event, Observer, What};
 use super::report::Left;
-use super::rules::Strategy;
+use super::rules::Rules;
 use crate::panics::{contain, let_go};
 use crate::sync::lock;
 use crate::{Exit, Id};
 
 /// What a supervisor is told.
 pub(crate) enum Said {
-    Ready(Key),
+    /// The life of that number is ready.
+    Ready(Key, u64),
     Ended(Key, Exit),
     Do(Command),
 }
@@ -30,7 +32,7 @@ pub(crate) struct Branch {
     pub(crate) name: Option<Id>,
     pub(crate) node: Option<Weak<Node>>,
     pub(crate) runtime: Runtime,
-    pub(crate) strategy: Strategy,
+    pub(crate) rules: Rules,
     pub(crate) observer: Option<Observer>,
     /// How many restarts the window held at the last one.
     pub(crate) restarts: AtomicUsize,
@@ -43,7 +45,8 @@ pub(crate) struct Branch {
 /// Who is there, at the place of its key; with the number of its place in the order of starts.
 #[derive(Default)]
 pub(crate) struct Roster {
-    pub(crate) nodes: Vec<Option<(u64, Arc<Node>)>>,
+    nodes: Vec<Option<(u64, Arc<Node>)>>,
+    names: HashMap<Id, Key>,
     next: u64,
 }
 
@@ -52,13 +55,31 @@ impl Roster {
         if self.nodes.len() <= key.place() {
             self.nodes.resize_with(key.place() + 1, || None);
         }
+        self.names.insert(node.id.clone(), key);
         self.nodes[key.place()] = Some((self.next, node));
         self.next += 1;
     }
 
+    pub(crate) fn take(&mut self, key: Key) -> Option<Arc<Node>> {
+        let (_, node) = self.nodes.get_mut(key.place())?.take()?;
+        self.names.remove(&node.id);
+        Some(node)
+    }
+
+    pub(crate) fn find(&self, id: &Id) -> Option<Key> {
+        self.names.get(id).copied()
+    }
+
+    pub(crate) fn node(&self, id: &Id) -> Option<&Arc<Node>> {
+        let place = self.nodes.get(self.find(id)?.place())?;
+        place.as_ref().map(|(_, node)| node)
+    }
+
     /// In the order of their start.
     pub(crate) fn in_order(&self) -> Vec<(u64, Arc<Node>)> {
-        self.nodes.iter().flatten().cloned().collect()
+        let mut nodes: Vec<_> = self.nodes.iter().flatten().cloned().collect();
+        nodes.sort_unstable_by_key(|(number, _)| *number);
+        nodes
     }
 }
 
@@ -81,14 +102,14 @@ impl Branch {
         name: Option<Id>,
         node: Option<Weak<Node>>,
         runtime: Runtime,
-        strategy: Strategy,
+        rules: Rules,
         observer: Option<Observer>,
     ) -> Self {
         Self {
             name,
             node,
             runtime,
-            strategy,
+            rules,
             observer,
             restarts: AtomicUsize::new(0),
             roster: Mutex::default(),
@@ -100,12 +121,18 @@ impl Branch {
 
     /// Tells the supervisor. If it is over, gives it back.
     pub(crate) fn tell(&self, said: Said) -> Result<(), Said> {
+        self.tell_of(said, |said| said)
+    }
+
+    /// Tells the supervisor what is made of this, made only if it is not over; otherwise gives it back. No
+    /// user code is to run in `said`.
+    pub(crate) fn tell_of<T>(&self, of: T, said: impl FnOnce(T) -> Said) -> Result<(), T> {
         let waker = {
             let mut inbox = lock(&self.inbox);
             if inbox.closed {
-                return Err(said);
+                return Err(of);
             }
-            inbox.said.push(said);
+            inbox.said.push(said(of));
             inbox.waker.take()
         };
         if let Some(waker) = waker {
@@ -151,8 +178,17 @@ impl Branch {
 
     /// Tells the observer, if there is one.
     pub(crate) fn observe(&self, node: &Node, what: What<'_>) {
+        self.tell_observer(|| node.path(), what);
+    }
+
+    /// Tells the observer of the supervisor itself.
+    pub(crate) fn observe_itself(&self, what: What<'_>) {
+        self.tell_observer(|| self.path(), what);
+    }
+
+    fn tell_observer(&self, path: impl FnOnce() -> String, what: What<'_>) {
         if let Some(observer) = &self.observer {
-            let path = node.path();
+            let path = path();
             if let Err(panic) = contain(|| observer(&Event { path: &path, what })) {
                 let_go(panic);
             }

@@ -10,7 +10,8 @@ use crate::{Exit, Id, Invalid};
 
 /// What a handle tells a supervisor.
 pub(crate) enum Command {
-    Start(Box<Spec>, Answerer<Result<(), StartChildError>>),
+    /// Whoever does not wait has no answerer.
+    Start(Box<Spec>, Option<Answerer<Result<(), StartChildError>>>),
     Stop(Which, Answerer<Result<Exit, CommandError>>),
     Restart(Which, Answerer<Result<(), CommandError>>),
     Delete(Which, Answerer<Result<(), CommandError>>),
@@ -45,8 +46,8 @@ pub enum StartError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartChildError {
-    /// A setting of it makes no sense.
-    Invalid(Invalid),
+    /// A setting of it makes no sense. Here is the child again.
+    Invalid(Invalid, Box<Spec>),
     /// There is one of that name, running or not. Here is the new one again.
     Taken(Box<Spec>),
     /// It ended before it was ready.
@@ -87,10 +88,20 @@ impl fmt::Display for StartError {
 
 impl Error for StartError {}
 
+impl StartChildError {
+    /// The child again, if it was not begun.
+    pub fn into_spec(self) -> Option<Spec> {
+        match self {
+            Self::Invalid(_, spec) | Self::Taken(spec) | Self::Ended(Some(spec)) => Some(*spec),
+            Self::NotStarted(_) | Self::Interrupted | Self::Ended(None) => None,
+        }
+    }
+}
+
 impl fmt::Display for StartChildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(invalid) => invalid.fmt(f),
+            Self::Invalid(invalid, _) => invalid.fmt(f),
             Self::Taken(spec) => write!(f, "there is a child called {}", spec.id()),
             Self::NotStarted(exit) => write!(f, "the child did not start: {exit}"),
             Self::Interrupted => f.write_str("the child was stopped before it was ready"),

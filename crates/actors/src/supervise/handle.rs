@@ -30,10 +30,10 @@ impl Handle {
     /// Dropped before it is first polled, nothing happens; later, the child is started all the same.
     pub async fn start_child(&self, spec: Spec) -> Result<(), StartChildError> {
         if let Err(invalid) = spec.check() {
-            return Err(StartChildError::Invalid(invalid));
+            return Err(StartChildError::Invalid(invalid, Box::new(spec)));
         }
         let (answerer, answered) = answer();
-        match self.0.tell(Said::Do(Command::Start(Box::new(spec), answerer))) {
+        match self.0.tell(Said::Do(Command::Start(Box::new(spec), Some(answerer)))) {
             Ok(()) => answered.await.unwrap_or(Err(StartChildError::Ended(None))),
             Err(Said::Do(Command::Start(spec, _))) => Err(StartChildError::Ended(Some(spec))),
             Err(_) => Err(StartChildError::Ended(None)),
@@ -102,10 +102,7 @@ impl Handle {
     /// The supervisor that is the child of that name, while it runs.
     pub fn subtree(&self, id: impl Into<Id>) -> Option<Self> {
         let id = id.into();
-        let node = {
-            let roster = lock(&self.0.roster);
-            roster.nodes.iter().flatten().find(|(_, node)| node.id == id).map(|(_, node)| Arc::clone(node))
-        };
+        let node = lock(&self.0.roster).node(&id).cloned();
         node?.face.as_ref()?.branch().filter(|branch| !branch.is_closed()).map(Self)
     }
 

@@ -1,14 +1,17 @@
 //! [`Incarnation`]: what a child that runs knows of itself.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use weirs_runtime::Runtime;
 use weirs_scopes::CancelToken;
 
 use super::branch::{Branch, Said};
 use super::machine::Key;
-use super::node::{KILL, Node, READY, STOP};
+use super::node::{Heard, Node};
 use crate::{Exit, Id};
 
 /// One life of a child, from a start to the next end. Its future is handed it, to hear when it has to stop
@@ -62,42 +65,46 @@ impl Incarnation {
     /// A child that [announces](super::Spec::announces_ready) it is waited for; every other is ready when it
     /// waits for the first time.
     pub fn ready(&self) {
-        if self.is_current() && self.node.set(READY) {
-            self.branch.say(Said::Ready(self.key));
+        if self.node.ready(self.number) {
+            self.branch.say(Said::Ready(self.key, self.number));
         }
     }
 
-    /// Whether it was asked to stop.
+    /// Whether it was asked to stop. Of a life that is over, it was.
     pub fn is_stopping(&self) -> bool {
-        !self.is_current() || self.node.flags() & (STOP | KILL) != 0
+        self.node.is_stopping(self.number)
     }
 
-    /// Waits until it is asked to stop.
+    /// Waits until it is asked to stop, or is over.
+    ///
+    /// In the child's own task it costs nothing; elsewhere it waits for the [token](Incarnation::token).
     ///
     /// # Cancel safety
     /// It may be dropped at any time.
     pub async fn cancelled(&self) {
-        self.token().cancelled_owned().await;
+        let mut elsewhere = None;
+        poll_fn(|cx| {
+            match self.node.hear_stop(self.number, cx) {
+                Heard::Stop => return Poll::Ready(()),
+                // The order to stop wakes the child's task anyway.
+                Heard::Nothing => return Poll::Pending,
+                Heard::NothingElsewhere => {}
+            }
+            let waits = elsewhere.get_or_insert_with(|| self.token().cancelled_owned());
+            Pin::new(waits).poll(cx).map(drop)
+        })
+        .await;
     }
 
     /// A token that is cancelled when the child is asked to stop, and when this life ends: for whatever works
     /// on its behalf.
     pub fn token(&self) -> CancelToken {
-        if self.is_current() {
-            return self.node.token();
-        }
-        let token = CancelToken::new();
-        token.cancel("ended");
-        token
+        self.node.token(self.number)
     }
 
     /// The runtime that the tree runs on.
     pub fn runtime(&self) -> &Runtime {
         &self.branch.runtime
-    }
-
-    fn is_current(&self) -> bool {
-        self.node.incarnation() == self.number
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) const KILL: u8 = 8;
 pub(crate) const READY: u8 = 16;
 /// The waker was taken out of the seat.
 const WOKEN: u8 = 32;
+/// The task is gone, and nobody takes orders any more.
+pub(crate) const GONE: u8 = 64;
 
 /// What a child is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,9 +97,28 @@ pub(crate) struct Node {
 struct Seat {
     waker: Option<Waker>,
     token: Option<CancelToken>,
+    /// Whether an incarnation is there, from the order to begin until its future is gone.
+    alive: bool,
     /// Whose answers it waits for.
     waits_for: Vec<Arc<Node>>,
     shown: Shown,
+}
+
+impl Seat {
+    /// Whether the life of that number is there.
+    fn lives(&self, number: u64) -> bool {
+        self.alive && self.shown.incarnation == number
+    }
+}
+
+/// What one who waits for the order to stop hears.
+pub(crate) enum Heard {
+    /// It was asked to stop, or that life is over.
+    Stop,
+    /// Nothing; the child's own task is woken when that changes, and it is the one that asks.
+    Nothing,
+    /// Nothing; and whoever asks is not woken by the child's task.
+    NothingElsewhere,
 }
 
 /// What the views know.
@@ -145,8 +166,9 @@ impl Node {
     pub(crate) fn run(&self, now: Instant) -> u64 {
         let (waker, number) = {
             let mut seat = lock(&self.seat);
-            self.flags.fetch_and(WOKEN, Ordering::AcqRel);
+            self.flags.fetch_and(WOKEN | GONE, Ordering::AcqRel);
             self.flags.fetch_or(RUN | WOKEN, Ordering::AcqRel);
+            seat.alive = true;
             seat.shown.incarnation += 1;
             seat.shown.state = ChildState::Starting;
             seat.shown.since = Some(now);
@@ -190,12 +212,39 @@ impl Node {
         let_go(known.replace(ours));
     }
 
-    /// The token of the incarnation that runs, made when somebody asks for it.
-    pub(crate) fn token(&self) -> CancelToken {
+    /// The life of that number is ready. Tells whether it was not before.
+    pub(crate) fn ready(&self, number: u64) -> bool {
+        let seat = lock(&self.seat);
+        seat.lives(number) && self.set(READY)
+    }
+
+    /// Whether the life of that number is asked to stop, or over.
+    pub(crate) fn is_stopping(&self, number: u64) -> bool {
+        !lock(&self.seat).lives(number) || self.flags() & (STOP | KILL) != 0
+    }
+
+    /// What one who waits in the life of that number hears.
+    pub(crate) fn hear_stop(&self, number: u64, cx: &Context<'_>) -> Heard {
+        let seat = lock(&self.seat);
+        if !seat.lives(number) || self.flags() & (STOP | KILL) != 0 {
+            return Heard::Stop;
+        }
+        match &seat.waker {
+            Some(waker) if waker.will_wake(cx.waker()) => Heard::Nothing,
+            _ => Heard::NothingElsewhere,
+        }
+    }
+
+    /// The token of the life of that number, made when somebody asks for it.
+    pub(crate) fn token(&self, number: u64) -> CancelToken {
         let fresh = CancelToken::new();
         let token = {
             let mut seat = lock(&self.seat);
-            seat.token.get_or_insert_with(|| fresh).clone()
+            seat.lives(number).then(|| seat.token.get_or_insert_with(|| fresh.clone()).clone())
+        };
+        let Some(token) = token else {
+            fresh.cancel("ended");
+            return fresh;
         };
         if self.flags() & (STOP | KILL) != 0 {
             token.cancel("stopping");
@@ -207,6 +256,7 @@ impl Node {
     pub(crate) fn ended(&self, exit: Exit) {
         let (token, before) = {
             let mut seat = lock(&self.seat);
+            seat.alive = false;
             (seat.token.take(), seat.shown.last_exit.replace(exit))
         };
         if let Some(token) = token {

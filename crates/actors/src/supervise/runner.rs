@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use super::branch::{Branch, Said};
 use super::incarnation::Incarnation;
 use super::machine::Key;
-use super::node::{KILL, Kind, Node, READY, STOP};
+use super::node::{GONE, KILL, Kind, Node, READY, STOP};
 use crate::exit::IntoExit;
 use crate::panics::{contain, let_go, poll_contained};
 use crate::{Exit, current};
@@ -29,13 +29,16 @@ pin_project! {
     impl<F, Fut> PinnedDrop for Runner<F, Fut> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
+            // Either we see an order that came before this, or who gives it sees this.
+            this.seat.node.set(GONE);
             if this.life.is_some() {
                 let _here = current::enter(&this.seat.node);
                 let panic = drop_life(this.life);
-                let exit = if matches!(panic, Exit::Normal) { Exit::Lost } else { panic };
+                let exit = if matches!(panic, Exit::Normal) { this.seat.dropped() } else { panic };
+                current::settle(&this.seat.node, &exit);
                 this.seat.ended(exit);
             } else if this.seat.node.take_run() {
-                this.seat.ended(Exit::Lost);
+                this.seat.ended(this.seat.dropped());
             }
         }
     }
@@ -51,6 +54,19 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
+    /// How a child ends whose task is dropped: by its supervisor, or by the executor.
+    fn dropped(&self) -> Exit {
+        if self.branch.is_closed() { Exit::Killed } else { Exit::Lost }
+    }
+
+    /// Says that the life that runs is ready.
+    fn ready(&self) {
+        let number = self.node.incarnation();
+        if self.node.ready(number) {
+            self.branch.say(Said::Ready(self.key, number));
+        }
+    }
+
     fn ended(&self, exit: Exit) {
         self.node.ended(exit.clone());
         self.branch.say(Said::Ended(self.key, exit));
@@ -111,8 +127,8 @@ where
                 let Some(life) = this.life.as_mut().as_pin_mut() else { continue };
                 match poll_contained(life, cx) {
                     Poll::Pending => {
-                        if !this.seat.announces && node.flags() & READY == 0 && node.set(READY) {
-                            this.seat.branch.say(Said::Ready(this.seat.key));
+                        if !this.seat.announces && node.flags() & READY == 0 {
+                            this.seat.ready();
                         }
                         return Poll::Pending;
                     }
@@ -140,12 +156,9 @@ where
                 Exit::Normal if node.flags() & STOP != 0 => Exit::Shutdown,
                 exit => exit,
             };
-            if !exit.is_abnormal()
-                && !matches!(exit, Exit::Ignored)
-                && !this.seat.announces
-                && node.set(READY)
-            {
-                this.seat.branch.say(Said::Ready(this.seat.key));
+            // One that is done in its first poll was ready too.
+            if !exit.is_abnormal() && !matches!(exit, Exit::Ignored) && !this.seat.announces {
+                this.seat.ready();
             }
             current::settle(&node, &exit);
             this.seat.ended(exit);

@@ -1,7 +1,7 @@
 //! [`Run`]: a supervisor that runs. The machine says what is to be done; this does it.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::fmt;
 use std::future::Future;
 use std::mem::take;
@@ -12,22 +12,23 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use weirs_resilience::{Backoff, BackoffProgress};
-use weirs_runtime::{Instant, Sleep, Task};
+use weirs_runtime::{Clock, Instant, Sleep, Task};
 
 use super::branch::{Branch, Said};
 use super::command::{Command, CommandError, StartChildError, StartError, Which};
 use super::handle::Handle;
 use super::incarnation::Incarnation;
-use super::machine::{Action, Answer, Ending, Event, Key, Machine, Outcome};
-use super::node::{ChildState, KILL, LAST, Node, STOP};
+use super::machine::{Action, Answer, Ending, Event, Key, Machine, Outcome, Phase};
+use super::node::{ChildState, GONE, KILL, LAST, Node, STOP};
 use super::observe::What;
+use super::pool::Place;
 use super::report::Left;
 use super::runner::Seat;
 use super::spec::Spec;
 use crate::answer::Answerer;
-use crate::panics::let_go;
+use crate::panics::{contain, let_go};
 use crate::sync::lock;
-use crate::{Exit, GaveUp, Id, Invalid};
+use crate::{Exit, GaveUp, Invalid};
 
 /// A supervisor that runs: a future, which ends when the supervisor does.
 ///
@@ -41,15 +42,21 @@ pub struct Run {
     branch: Arc<Branch>,
     machine: Machine,
     children: Vec<Option<Child>>,
-    names: HashMap<Id, Key>,
     timers: Timers,
     said: Vec<Said>,
     todo: Vec<Action>,
+    /// Answers to be given when all is done: whoever hears one finds the tree as it says.
+    due: Vec<Due>,
     progress: Progress,
     /// The life of the child that this supervisor is; none of a root.
     life: Option<Incarnation>,
+    /// Who was lost by its executor and cannot be started again.
+    lost: Option<Arc<Node>>,
     exit: Option<Exit>,
 }
+
+/// After so many rounds of what was said, others may have the thread.
+const ROUNDS: usize = 32;
 
 enum Progress {
     /// Not begun; the children it begins with, or why it cannot.
@@ -60,14 +67,40 @@ enum Progress {
     Over,
 }
 
+impl Asked {
+    fn is_empty(&self) -> bool {
+        let commands = self.restarted.is_empty() && self.deleted.is_empty();
+        commands && self.started.is_empty() && self.stopped.is_empty()
+    }
+}
+
 /// A child, as far as the supervisor's own hands are concerned.
 struct Child {
     node: Arc<Node>,
     /// None until it is started for the first time.
     task: Option<Task<()>>,
-    spec: Option<Spec>,
+    spec: Option<Box<Spec>>,
+    /// Its place in a pool, while it is in the tree.
+    place: Option<Place>,
     backoff: Option<Box<(Backoff, BackoffProgress)>>,
     asked: Option<Box<Asked>>,
+}
+
+/// An answer, and whom it is given to.
+enum Due {
+    Start(Answerer<Result<(), StartChildError>>, Result<(), StartChildError>),
+    Command(Answerer<Result<(), CommandError>>, Result<(), CommandError>),
+    Stop(Answerer<Result<Exit, CommandError>>, Result<Exit, CommandError>),
+}
+
+impl Due {
+    fn give(self) {
+        match self {
+            Self::Start(answerer, answer) => answerer.give(answer),
+            Self::Command(answerer, answer) => answerer.give(answer),
+            Self::Stop(answerer, answer) => answerer.give(answer),
+        }
+    }
 }
 
 /// Who waits for the child.
@@ -90,12 +123,13 @@ impl Run {
             branch: Arc::new(branch),
             machine,
             children: Vec::new(),
-            names: HashMap::new(),
             timers: Timers::default(),
             said: Vec::new(),
             todo: Vec::new(),
+            due: Vec::new(),
             progress: Progress::New(children, None),
             life,
+            lost: None,
             exit: None,
         }
     }
@@ -133,26 +167,28 @@ impl Run {
             }
         };
         for spec in specs {
-            self.insert(spec);
+            self.insert(Box::new(spec));
         }
         self.progress = Progress::Starting(start);
         self.step(now, Event::Start);
     }
 
-    fn insert(&mut self, spec: Spec) -> Key {
+    fn insert(&mut self, mut spec: Box<Spec>) -> Key {
         let key = self.machine.insert(spec.rules);
         let node = Arc::clone(&spec.node);
         // A spec is put into one supervisor, once.
         let _ = node.above.set((Arc::downgrade(&self.branch), key));
-        if spec.id().name().is_some() {
-            self.names.insert(spec.id().clone(), key);
-        }
         lock(&self.branch.roster).put(key, Arc::clone(&node));
         if self.children.len() <= key.place() {
             self.children.resize_with(key.place() + 1, || None);
         }
         let backoff = spec.backoff.map(|backoff| Box::new((backoff, BackoffProgress::default())));
-        self.children[key.place()] = Some(Child { node, task: None, spec: Some(spec), backoff, asked: None });
+        if self.machine.phase(key) == Some(Phase::Queued) {
+            node.show(ChildState::Queued);
+        }
+        let place = spec.place.take();
+        let child = Child { node, task: None, spec: Some(spec), place, backoff, asked: None };
+        self.children[key.place()] = Some(child);
         key
     }
 
@@ -163,13 +199,18 @@ impl Run {
 
     fn hear(&mut self, now: Instant, said: Said) {
         match said {
-            Said::Ready(key) => {
-                if let Some(child) = self.child(key) {
-                    child.node.show(ChildState::Up);
-                    let node = Arc::clone(&child.node);
-                    self.branch.observe(&node, What::Ready);
+            Said::Ready(key, number) => {
+                let starting = self.machine.phase(key) == Some(Phase::Starting);
+                let Some(child) = self.child(key) else { return };
+                // What an earlier life said, or one that is being stopped, counts no longer.
+                if !starting || child.node.incarnation() != number {
+                    return;
                 }
+                child.node.show(ChildState::Up);
+                let node = Arc::clone(&child.node);
+                self.branch.observe(&node, What::Ready);
                 self.step(now, Event::Ready(key));
+                let_go(node);
             }
             Said::Ended(key, exit) => self.ended(now, key, exit),
             Said::Do(command) => self.obey(now, command),
@@ -190,6 +231,10 @@ impl Run {
             _ => Ending::Normal,
         };
         self.step(now, Event::Ended(key, ending));
+        if self.machine.phase(key) == Some(Phase::Queued) {
+            node.show(ChildState::Queued);
+        }
+        let_go((node, exit));
     }
 
     /// Notes how a child went down at the end.
@@ -210,7 +255,11 @@ impl Run {
 
     fn obey(&mut self, now: Instant, command: Command) {
         match command {
-            Command::Start(spec, answerer) => self.start_child(now, *spec, answerer),
+            Command::Start(spec, answerer) => {
+                if let Err(error) = self.start_child(now, spec, answerer) {
+                    let_go(error);
+                }
+            }
             Command::Stop(which, answerer) => match self.find(&which) {
                 Some(key) => {
                     self.asked(key).stopped.push(answerer);
@@ -237,21 +286,39 @@ impl Run {
         }
     }
 
-    fn start_child(&mut self, now: Instant, spec: Spec, answerer: Answerer<Result<(), StartChildError>>) {
-        if self.machine.is_ending() {
-            return answerer.give(Err(StartChildError::Ended(Some(Box::new(spec)))));
+    /// Starts a child that is new. An error that nobody waits for is given back.
+    fn start_child(
+        &mut self,
+        now: Instant,
+        spec: Box<Spec>,
+        answerer: Option<Answerer<Result<(), StartChildError>>>,
+    ) -> Result<(), StartChildError> {
+        let refused = if self.machine.is_ending() {
+            StartChildError::Ended(Some(spec))
+        } else if let Err(invalid) = spec.check_under(&self.branch.rules) {
+            StartChildError::Invalid(invalid, spec)
+        } else if lock(&self.branch.roster).find(spec.id()).is_some() {
+            StartChildError::Taken(spec)
+        } else {
+            let key = self.insert(spec);
+            if let Some(answerer) = answerer {
+                self.asked(key).started.push(answerer);
+            }
+            self.step(now, Event::StartChild(key));
+            return Ok(());
+        };
+        match answerer {
+            Some(answerer) => {
+                answerer.give(Err(refused));
+                Ok(())
+            }
+            None => Err(refused),
         }
-        if self.names.contains_key(spec.id()) {
-            return answerer.give(Err(StartChildError::Taken(Box::new(spec))));
-        }
-        let key = self.insert(spec);
-        self.asked(key).started.push(answerer);
-        self.step(now, Event::StartChild(key));
     }
 
     fn find(&self, which: &Which) -> Option<Key> {
         let key = match which {
-            Which::Called(id) => *self.names.get(id)?,
+            Which::Called(id) => lock(&self.branch.roster).find(id)?,
             Which::At(key) => *key,
         };
         self.machine.phase(key).map(|_| key)
@@ -268,6 +335,8 @@ impl Run {
     }
 
     fn act(&mut self, now: Instant) {
+        let restarts = self.machine.restarts(now);
+        self.branch.restarts.store(restarts, Ordering::Relaxed);
         let mut at = 0;
         // What an action leads to comes after those that were there.
         while let Some(action) = self.todo.get(at).copied() {
@@ -275,6 +344,7 @@ impl Run {
             self.perform(now, action);
         }
         self.todo.clear();
+        self.due.drain(..).for_each(Due::give);
     }
 
     fn perform(&mut self, now: Instant, action: Action) {
@@ -294,6 +364,7 @@ impl Run {
         let Some(child) = self.children.get_mut(place.place()).and_then(Option::as_mut) else { return };
         let node = Arc::clone(&child.node);
         match action {
+            Action::Run(key) if node.flags() & GONE != 0 => self.cannot_run(now, key, &node),
             Action::Run(key) => {
                 if let Some(face) = &node.face {
                     face.open();
@@ -302,8 +373,16 @@ impl Run {
                 self.branch.observe(&node, What::Started(number));
                 if let Some(spec) = child.spec.take() {
                     let announces = spec.announces;
-                    let seat = Seat { node, branch: Arc::clone(&self.branch), key, announces };
-                    child.task = Some(spec.launch(&self.branch.runtime, seat));
+                    let (node, branch) = (Arc::clone(&node), Arc::clone(&self.branch));
+                    let seat = Seat { node, branch, key, announces };
+                    // A spawner that panics has dropped the task, and that says so.
+                    match contain(|| spec.launch(&self.branch.runtime, seat)) {
+                        Ok(task) => child.task = Some(task),
+                        Err(panic) => let_go(panic),
+                    }
+                } else if node.flags() & GONE != 0 && node.take_run() {
+                    // It went just now, and did not see the order.
+                    self.cannot_run(now, key, &node);
                 }
             }
             Action::Ask(_, last) => node.tell(STOP | if last { LAST } else { 0 }),
@@ -322,35 +401,46 @@ impl Run {
                 self.branch.observe(&node, What::Restarting(pause));
                 self.timers.set(now + pause, key, timer, &self.machine);
             }
-            Action::Answer(_, answer) => answer_all(child, answer),
+            Action::Answer(_, answer) => {
+                answer_all(child, answer, &mut self.due);
+                // Most children are asked for once.
+                if child.asked.as_ref().is_some_and(|asked| asked.is_empty()) {
+                    child.asked = None;
+                }
+            }
             Action::Down(_) => {
+                child.place = None;
                 node.show(ChildState::Down);
                 close(&node);
             }
             Action::Forget(key) => {
                 let child = self.children[key.place()].take();
-                if self.names.get(&node.id) == Some(&key) {
-                    self.names.remove(&node.id);
-                }
-                if let Some(place) = lock(&self.branch.roster).nodes.get_mut(key.place()) {
-                    *place = None;
-                }
+                let shown = lock(&self.branch.roster).take(key);
                 close(&node);
                 self.branch.observe(&node, What::Left);
                 let_go(child);
+                let_go(shown);
             }
             Action::Stuck(_) => {
                 node.show(ChildState::Stuck);
                 close(&node);
-                if self.machine.is_ending() {
-                    lock(&self.branch.report).left.push(Left { path: node.path(), exit: None });
-                }
                 self.branch.observe(&node, What::Stuck);
             }
             Action::SetTimer(..) | Action::Started | Action::Exit(_) => {}
         }
-        let restarts = self.machine.restarts(now);
-        self.branch.restarts.store(restarts, Ordering::Relaxed);
+        let_go(node);
+    }
+
+    /// The executor has dropped the child's task, and with it what makes its lives. Whoever asked for the
+    /// start hears of it; if nobody did, the supervisor cannot do its work any more, and ends.
+    fn cannot_run(&mut self, now: Instant, key: Key, node: &Arc<Node>) {
+        let child = self.child(key).and_then(|child| child.asked.as_ref());
+        let is_asked = child.is_some_and(|asked| !asked.started.is_empty() || !asked.restarted.is_empty());
+        if !is_asked && self.lost.is_none() && !self.machine.is_ending() {
+            self.lost = Some(Arc::clone(node));
+            self.machine.step(now, Event::Shutdown, &mut self.todo);
+        }
+        self.machine.step(now, Event::Ended(key, Ending::Abnormal), &mut self.todo);
     }
 
     fn started(&mut self) {
@@ -362,69 +452,74 @@ impl Run {
         }
     }
 
+    /// Notes who is stuck at the end, whenever that began.
+    fn report_stuck(&self) {
+        let stuck = self.machine.children().filter(|key| self.machine.phase(*key) == Some(Phase::Stuck));
+        let children = stuck.filter_map(|key| self.children.get(key.place())?.as_ref());
+        let left: Vec<Left> = children.map(|child| Left { path: child.node.path(), exit: None }).collect();
+        lock(&self.branch.report).left.extend(left);
+    }
+
     fn exit(&mut self, outcome: Outcome) {
-        let last = |run: &mut Self, key: Key| {
-            let child = run.child(key)?;
-            Some((
-                child.node.id.clone(),
-                child.node.path(),
-                child.node.shown().last_exit.unwrap_or(Exit::Lost),
-            ))
+        self.report_stuck();
+        let last = |node: &Node| node.shown().last_exit.unwrap_or(Exit::Lost);
+        let gave_up = |node: &Node| {
+            let (child, exit) = (node.id.clone(), last(node));
+            Exit::GaveUp(Arc::new(GaveUp { child, exit }))
         };
-        let exit = match outcome {
-            Outcome::Shutdown => Exit::Shutdown,
-            Outcome::Killed => Exit::Killed,
-            Outcome::Done(_) => Exit::Normal,
-            Outcome::GaveUp(key) => match last(self, key) {
-                Some((child, _, exit)) => Exit::GaveUp(Arc::new(GaveUp { child, exit })),
-                None => Exit::Lost,
-            },
-            Outcome::StartFailed(key) => match last(self, key) {
-                Some((_, path, exit)) => Exit::failed(StartError::Child { path, exit }),
-                None => Exit::Lost,
-            },
+        let start_error = |node: &Node| StartError::Child { path: node.path(), exit: last(node) };
+        let about = match outcome {
+            Outcome::GaveUp(key) | Outcome::StartFailed(key) => {
+                self.child(key).map(|child| Arc::clone(&child.node))
+            }
+            Outcome::Shutdown | Outcome::Killed | Outcome::Done(_) => None,
+        };
+        let exit = match (outcome, &about) {
+            (Outcome::Shutdown, _) => self.lost.as_deref().map_or(Exit::Shutdown, gave_up),
+            (Outcome::Killed, _) => Exit::Killed,
+            (Outcome::Done(_), _) => Exit::Normal,
+            (Outcome::GaveUp(_), Some(node)) => gave_up(node),
+            (Outcome::StartFailed(_), Some(node)) => Exit::failed(start_error(node)),
+            (Outcome::GaveUp(_) | Outcome::StartFailed(_), None) => Exit::Lost,
         };
         if let Progress::Starting(Some(start)) = std::mem::replace(&mut self.progress, Progress::Over) {
-            start.give(Err(match (outcome, last_of(outcome).and_then(|key| last(self, key))) {
-                (Outcome::StartFailed(_), Some((_, path, exit))) => StartError::Child { path, exit },
+            start.give(Err(match (outcome, &about) {
+                (Outcome::StartFailed(_), Some(node)) => start_error(node),
                 _ => StartError::Interrupted(exit.clone()),
             }));
         }
+        self.branch.observe_itself(What::Over(&exit));
         self.exit = Some(exit);
     }
 
     /// Lets go of all that is left, in reverse order of the start.
     fn let_go(&mut self) {
         for said in self.branch.close() {
-            if let Said::Do(Command::Start(spec, answerer)) = said {
+            if let Said::Do(Command::Start(spec, Some(answerer))) = said {
                 answerer.give(Err(StartChildError::Ended(Some(spec))));
             } else {
                 let_go(said);
             }
         }
+        // First of all, so that no last clone of anything is in there.
+        let roster = take(&mut *lock(&self.branch.roster));
+        let_go(roster);
         let keys: Vec<Key> = self.machine.children().collect();
         for key in keys.into_iter().rev() {
             if let Some(child) = self.children.get_mut(key.place()).and_then(Option::take) {
                 let node = Arc::clone(&child.node);
                 let_go(child);
                 close(&node);
+                let_go(node);
             }
         }
-        let roster = take(&mut *lock(&self.branch.roster));
-        drop(roster);
+        let_go(self.lost.take());
         if let Progress::New(Ok(specs), _) = std::mem::replace(&mut self.progress, Progress::Over) {
             for spec in specs {
                 close(&spec.node);
                 let_go(spec);
             }
         }
-    }
-}
-
-fn last_of(outcome: Outcome) -> Option<Key> {
-    match outcome {
-        Outcome::StartFailed(key) => Some(key),
-        _ => None,
     }
 }
 
@@ -435,54 +530,57 @@ fn close(node: &Node) {
     }
 }
 
-fn answer_all(child: &mut Child, answer: Answer) {
+fn answer_all(child: &mut Child, answer: Answer, due: &mut Vec<Due>) {
     let Some(asked) = &mut child.asked else { return };
     let exit = || child.node.shown().last_exit;
     match answer {
         Answer::Started | Answer::NotStarted | Answer::Interrupted => {
-            for answerer in take(&mut asked.started) {
-                answerer.give(match answer {
-                    Answer::Started => Ok(()),
-                    Answer::NotStarted => Err(StartChildError::NotStarted(exit().unwrap_or(Exit::Lost))),
-                    _ => Err(StartChildError::Interrupted),
-                });
-            }
-            for answerer in take(&mut asked.restarted) {
-                answerer.give(match answer {
-                    Answer::Started => Ok(()),
-                    Answer::NotStarted => Err(CommandError::NotStarted(exit().unwrap_or(Exit::Lost))),
-                    _ => Err(CommandError::Interrupted),
-                });
-            }
+            due.extend(take(&mut asked.started).into_iter().map(|answerer| {
+                Due::Start(
+                    answerer,
+                    match answer {
+                        Answer::Started => Ok(()),
+                        Answer::NotStarted => Err(StartChildError::NotStarted(exit().unwrap_or(Exit::Lost))),
+                        _ => Err(StartChildError::Interrupted),
+                    },
+                )
+            }));
+            due.extend(take(&mut asked.restarted).into_iter().map(|answerer| {
+                Due::Command(
+                    answerer,
+                    match answer {
+                        Answer::Started => Ok(()),
+                        Answer::NotStarted => Err(CommandError::NotStarted(exit().unwrap_or(Exit::Lost))),
+                        _ => Err(CommandError::Interrupted),
+                    },
+                )
+            }));
         }
         Answer::Stopped | Answer::Stuck => {
-            for answerer in take(&mut asked.stopped) {
-                answerer.give(match answer {
-                    Answer::Stopped => Ok(exit().unwrap_or(Exit::Normal)),
-                    _ => Err(CommandError::Stuck),
-                });
-            }
+            due.extend(take(&mut asked.stopped).into_iter().map(|answerer| {
+                Due::Stop(
+                    answerer,
+                    match answer {
+                        Answer::Stopped => Ok(exit().unwrap_or(Exit::Normal)),
+                        _ => Err(CommandError::Stuck),
+                    },
+                )
+            }));
         }
         Answer::Deleted => {
-            for answerer in take(&mut asked.deleted) {
-                answerer.give(Ok(()));
-            }
+            due.extend(take(&mut asked.deleted).into_iter().map(|answerer| Due::Command(answerer, Ok(()))));
         }
         // Those who asked last: the ones before them are waited for.
         Answer::Running => {
-            if let Some(answerer) = asked.deleted.pop() {
-                answerer.give(Err(CommandError::Running));
-            } else if let Some(answerer) = asked.restarted.pop() {
-                answerer.give(Err(CommandError::Running));
-            }
+            let last = asked.deleted.pop().or_else(|| asked.restarted.pop());
+            due.extend(last.map(|answerer| Due::Command(answerer, Err(CommandError::Running))));
         }
-        Answer::Ending => {
-            if let Some(answerer) = asked.restarted.pop() {
-                answerer.give(Err(CommandError::Ended));
-            } else if let Some(answerer) = asked.started.pop() {
-                answerer.give(Err(StartChildError::Ended(None)));
-            }
-        }
+        Answer::Ending => match asked.restarted.pop() {
+            Some(answerer) => due.push(Due::Command(answerer, Err(CommandError::Ended))),
+            None => due.extend(
+                asked.started.pop().map(|answerer| Due::Start(answerer, Err(StartChildError::Ended(None)))),
+            ),
+        },
     }
 }
 
@@ -495,38 +593,59 @@ impl Future for Run {
         if let Progress::New(..) = this.progress {
             this.begin(clock.now());
         }
-        loop {
-            if let Some(life) = &this.life {
-                let flags = life.node.flags();
-                let event = match flags {
-                    _ if flags & KILL != 0 => Some(Event::Kill),
-                    _ if flags & STOP != 0 => Some(Event::Shutdown),
-                    _ => None,
-                };
-                if let Some(event) = event {
-                    this.step(clock.now(), event);
-                }
+        for _ in 0..ROUNDS {
+            if let Some(event) = this.orders() {
+                this.step(clock.now(), event);
             }
             if let Some(exit) = &this.exit {
                 let exit = exit.clone();
                 this.let_go();
                 return Poll::Ready(exit);
             }
-            let mut said = take(&mut this.said);
-            if this.branch.hear(&mut said, cx) {
-                let now = clock.now();
-                for said in said.drain(..) {
-                    this.hear(now, said);
-                }
-                this.said = said;
+            if this.hear_all(&clock, cx) {
                 continue;
             }
-            this.said = said;
-            let at = ready!(this.timers.poll(&this.machine, &clock, cx));
-            while let Some((key, timer)) = this.timers.due(at) {
-                this.step(at, Event::TimeUp(key, timer));
+            ready!(this.look_at_the_time(&clock, cx));
+        }
+        // Children who never stop talking keep neither the timers nor others from their turn.
+        let _ = this.look_at_the_time(&clock, cx);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Run {
+    /// What the supervisor above wants.
+    fn orders(&self) -> Option<Event> {
+        let flags = self.life.as_ref()?.node.flags();
+        match flags {
+            _ if flags & KILL != 0 => Some(Event::Kill),
+            _ if flags & STOP != 0 => Some(Event::Shutdown),
+            _ => None,
+        }
+    }
+
+    /// Looks after all that was said, and tells whether there was something.
+    fn hear_all(&mut self, clock: &Clock, cx: &Context<'_>) -> bool {
+        let mut all = take(&mut self.said);
+        let something = self.branch.hear(&mut all, cx);
+        if something {
+            let now = clock.now();
+            for said in all.drain(..) {
+                self.hear(now, said);
             }
         }
+        self.said = all;
+        something
+    }
+
+    /// Looks after the timers that are due, or waits for the next.
+    fn look_at_the_time(&mut self, clock: &Clock, cx: &mut Context<'_>) -> Poll<()> {
+        let at = ready!(self.timers.poll(&self.machine, clock, cx));
+        while let Some((key, timer)) = self.timers.due(at) {
+            self.step(at, Event::TimeUp(key, timer));
+        }
+        Poll::Ready(())
     }
 }
 
@@ -560,12 +679,7 @@ impl Timers {
     }
 
     /// Waits until the first of them is due.
-    fn poll(
-        &mut self,
-        machine: &Machine,
-        clock: &weirs_runtime::Clock,
-        cx: &mut Context<'_>,
-    ) -> Poll<Instant> {
+    fn poll(&mut self, machine: &Machine, clock: &Clock, cx: &mut Context<'_>) -> Poll<Instant> {
         while let Some(Reverse((_, key, timer))) = self.heap.peek() {
             if machine.awaits(*key, *timer) {
                 break;

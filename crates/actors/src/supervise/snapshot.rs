@@ -102,10 +102,9 @@ impl Snapshot {
     }
 
     fn add_branch(&mut self, branch: &Branch, now: Instant) {
-        self.strategy = Some(branch.strategy);
+        self.strategy = Some(branch.rules.strategy);
         self.restarts = branch.restarts.load(Ordering::Relaxed);
-        let mut nodes = lock(&branch.roster).in_order();
-        nodes.sort_unstable_by_key(|(number, _)| *number);
+        let nodes = lock(&branch.roster).in_order();
         self.children = nodes.iter().map(|(_, node)| Self::of_node(node, now)).collect();
     }
 

@@ -1,7 +1,9 @@
 //! [`Spec`]: what a supervisor has to know of a child.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +13,8 @@ use weirs_runtime::{Runtime, Task};
 use super::branch::Branch;
 use super::incarnation::Incarnation;
 use super::node::{Face, Kind, Node};
-use super::rules::{ChildRules, Restart, Stop};
+use super::pool::Place;
+use super::rules::{AutoShutdown, ChildRules, Restart, Rules, Stop};
 use super::runner::{Runner, Seat};
 use super::supervisor::Supervisor;
 use crate::exit::IntoExit;
@@ -21,13 +24,21 @@ use crate::{Id, Invalid};
 /// How long a child may take to stop, unless said otherwise.
 pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// How long a child that announces that it is ready may take, unless said otherwise.
-const START_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const START_WITHIN: Duration = Duration::from_secs(30);
 /// How long a child that was killed may take to be gone.
 const KILL_GRACE: Duration = Duration::from_secs(1);
 /// After how long a time without trouble the pauses of a backoff begin anew.
 const RESET_AFTER: Duration = Duration::from_secs(60);
 
-type Launch = Box<dyn FnOnce(&Runtime, Seat) -> Task<()> + Send>;
+/// How a child's task is begun.
+pub(super) trait Launch: Send {
+    fn launch(self: Box<Self>, runtime: &Runtime, seat: Seat) -> Task<()>;
+
+    /// What the child was to be made of, if it was handed in for this one child.
+    fn reclaim(self: Box<Self>) -> Option<Box<dyn Any + Send>> {
+        None
+    }
+}
 
 /// What a supervisor has to know of a child: its name, how to make its future, and the rules.
 ///
@@ -37,9 +48,13 @@ pub struct Spec {
     pub(crate) rules: ChildRules,
     pub(crate) backoff: Option<Backoff>,
     pub(crate) announces: bool,
+    /// Its place in a pool.
+    pub(super) place: Option<Place>,
+    /// What is wrong with it beyond its own settings.
+    pub(super) invalid: Option<Invalid>,
     /// An actor for whose messages there is no room at all.
     pub(crate) empty_mailbox: bool,
-    launch: Launch,
+    launch: Box<dyn Launch>,
 }
 
 impl Spec {
@@ -68,10 +83,18 @@ impl Spec {
     ///
     /// It has all the time it wants to stop, because its children have theirs. With
     /// [`stop`](Spec::stop) it has less, and its children too.
-    pub fn tree(id: impl Into<Id>, mut make: impl FnMut() -> Supervisor + Send + 'static) -> Self {
-        let face = Arc::new(TreeFace::default());
+    pub fn tree(id: impl Into<Id>, make: impl FnMut() -> Supervisor + Send + 'static) -> Self {
+        Self::shown_tree(id.into(), Arc::default(), make)
+    }
+
+    /// A supervisor that is seen through this face.
+    pub(super) fn shown_tree(
+        id: Id,
+        face: Arc<TreeFace>,
+        mut make: impl FnMut() -> Supervisor + Send + 'static,
+    ) -> Self {
         let shown = Arc::clone(&face);
-        let spec = Self::new(id.into(), Kind::Tree, Some(face), move |life: Incarnation| {
+        let spec = Self::new(id, Kind::Tree, Some(face), move |life: Incarnation| {
             let run = make().run_in(life);
             let before = lock(&shown.0).replace(Arc::clone(run.branch()));
             drop(before);
@@ -90,27 +113,17 @@ impl Spec {
         Fut: Future<Output: IntoExit> + Send + 'static,
     {
         let name = id.fixed();
-        let launch: Launch = Box::new(move |runtime, seat| {
-            let runner = Runner::new(seat, make);
-            match name {
-                Some(name) => runtime.builder().name(name).spawn(runner),
-                None => runtime.spawn(runner),
-            }
-        });
-        let rules = ChildRules {
-            restart: Restart::Permanent,
-            stop: Stop::Within(STOP_WITHIN),
-            kill_grace: KILL_GRACE,
-            start_within: None,
-            significant: false,
-            pauses: false,
-            reset_after: RESET_AFTER,
-        };
+        Self::of(id, kind, face, Box::new(Made { name, make, future: PhantomData }))
+    }
+
+    pub(super) fn of(id: Id, kind: Kind, face: Option<Arc<dyn Face>>, launch: Box<dyn Launch>) -> Self {
         Self {
             node: Node::new(id, kind, face),
-            rules,
+            rules: task_rules(),
             backoff: None,
             announces: false,
+            place: None,
+            invalid: None,
             empty_mailbox: false,
             launch,
         }
@@ -194,6 +207,9 @@ impl Spec {
     }
 
     pub(crate) fn check(&self) -> Result<(), Invalid> {
+        if let Some(invalid) = &self.invalid {
+            return Err(invalid.clone());
+        }
         let id = self.id();
         if id.name() == Some("") {
             return Err(Invalid::of_child(id, "spec.id", "without a name"));
@@ -213,8 +229,59 @@ impl Spec {
         Ok(())
     }
 
+    /// Whether it goes with its supervisor.
+    pub(crate) fn check_under(&self, rules: &Rules) -> Result<(), Invalid> {
+        if self.rules.significant && rules.auto_shutdown == AutoShutdown::Never {
+            return Err(Invalid::of_child(
+                self.id(),
+                "spec.significant",
+                "its supervisor has no auto_shutdown",
+            ));
+        }
+        Ok(())
+    }
+
     pub(crate) fn launch(self, runtime: &Runtime, seat: Seat) -> Task<()> {
-        (self.launch)(runtime, seat)
+        self.launch.launch(runtime, seat)
+    }
+
+    /// What it was to be made of, if that was handed in for this one child.
+    pub(super) fn reclaim(self) -> Option<Box<dyn Any + Send>> {
+        self.launch.reclaim()
+    }
+}
+
+/// What holds for a child, unless said otherwise.
+pub(super) fn task_rules() -> ChildRules {
+    ChildRules {
+        restart: Restart::Permanent,
+        stop: Stop::Within(STOP_WITHIN),
+        kill_grace: KILL_GRACE,
+        start_within: None,
+        significant: false,
+        pauses: false,
+        reset_after: RESET_AFTER,
+    }
+}
+
+/// A child whose futures are made by a function.
+struct Made<F, Fut> {
+    name: Option<&'static str>,
+    make: F,
+    future: PhantomData<fn() -> Fut>,
+}
+
+impl<F, Fut> Launch for Made<F, Fut>
+where
+    F: FnMut(Incarnation) -> Fut + Send + 'static,
+    Fut: Future<Output: IntoExit> + Send + 'static,
+{
+    fn launch(self: Box<Self>, runtime: &Runtime, seat: Seat) -> Task<()> {
+        let runner = Runner::new(seat, self.make);
+        match self.name {
+            Some(name) => runtime.builder().name(name).spawn(runner),
+            None => runtime.spawn(runner),
+        }
     }
 }
 
@@ -231,7 +298,14 @@ impl fmt::Debug for Spec {
 
 /// Shows the supervisor that runs there, or ran there last.
 #[derive(Default)]
-struct TreeFace(Mutex<Option<Arc<Branch>>>);
+pub(super) struct TreeFace(Mutex<Option<Arc<Branch>>>);
+
+impl TreeFace {
+    /// The supervisor that runs there, if one does.
+    pub(super) fn current(&self) -> Option<Arc<Branch>> {
+        lock(&self.0).clone().filter(|branch| !branch.is_closed())
+    }
+}
 
 impl Face for TreeFace {
     fn branch(&self) -> Option<Arc<Branch>> {

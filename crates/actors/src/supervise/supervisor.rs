@@ -175,7 +175,7 @@ impl Supervisor {
         let observer = self.observer.or_else(|| life.as_ref().and_then(|life| life.branch.observer.clone()));
         let node = life.as_ref().map(|life| Arc::downgrade(&life.node));
         let name = if life.is_some() { None } else { self.name };
-        let branch = Branch::new(name, node, runtime, self.rules.strategy, observer);
+        let branch = Branch::new(name, node, runtime, self.rules, observer);
         Run::new(branch, Machine::new(self.rules), valid.map(|()| children), life)
     }
 
@@ -186,13 +186,7 @@ impl Supervisor {
         let mut names = HashSet::new();
         for spec in &self.children {
             spec.check()?;
-            if spec.rules.significant && self.rules.auto_shutdown == AutoShutdown::Never {
-                return Err(Invalid::of_child(
-                    spec.id(),
-                    "spec.significant",
-                    "its supervisor has no auto_shutdown",
-                ));
-            }
+            spec.check_under(&self.rules)?;
             if !names.insert(spec.id()) {
                 return Err(Invalid::of_child(spec.id(), "spec.id", "there are two of that name"));
             }
