@@ -3,6 +3,7 @@
 mod address;
 mod ask;
 mod context;
+mod edge;
 mod inbox;
 mod life;
 mod spec;

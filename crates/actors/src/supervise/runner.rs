@@ -33,6 +33,7 @@ pin_project! {
                 let _here = current::enter(&this.seat.node);
                 let panic = drop_life(this.life);
                 let exit = if matches!(panic, Exit::Normal) { Exit::Lost } else { panic };
+                current::settle(&this.seat.node, &exit);
                 this.seat.ended(exit);
             } else if this.seat.node.take_run() {
                 this.seat.ended(Exit::Lost);
