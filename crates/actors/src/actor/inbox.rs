@@ -262,10 +262,13 @@ impl<M> Inbox<M> {
     /// Lets go of a message that no actor has seen.
     pub(crate) fn unheard(&self, message: M, why: Unheard) {
         current::unheard(why, || let_go(message));
-        self.dead(1, match why {
-            Unheard::Closed => DeadReason::Ended,
-            Unheard::Overflow => DeadReason::Overflow,
-        });
+        self.dead(
+            1,
+            match why {
+                Unheard::Closed => DeadReason::Ended,
+                Unheard::Overflow => DeadReason::Overflow,
+            },
+        );
     }
 
     /// Waits for room. Ready, there is a place promised, which [`Inbox::push_promised`] or

@@ -11,8 +11,8 @@ use weirs_runtime::Clock;
 use super::Actor;
 use super::context::{Context, Next};
 use super::inbox::Inbox;
-use crate::current::{self, Unheard};
 use crate::Exit;
+use crate::current::{self, Unheard};
 use crate::panics::{contain, let_go};
 
 /// A life of an actor, which ends with its exit.
