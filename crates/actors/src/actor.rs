@@ -6,6 +6,8 @@ mod context;
 mod edge;
 mod inbox;
 mod life;
+#[cfg(loom)]
+pub(crate) mod models;
 mod spec;
 
 use std::any::type_name;

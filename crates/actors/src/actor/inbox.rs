@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::mem::{swap, take};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -14,6 +13,7 @@ use crate::current::Unheard;
 use crate::panics::let_go;
 use crate::supervise::{Face, Kind, Node, Snapshot, What};
 use crate::sync::lock;
+use crate::sync::modelled::{AtomicU8, AtomicUsize, Ordering};
 use crate::{DeadReason, Exit, current};
 
 /// The most messages that are handled in one go, before others get their turn on the executor.
