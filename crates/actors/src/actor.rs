@@ -3,8 +3,11 @@
 mod address;
 mod ask;
 mod context;
+mod edge;
 mod inbox;
 mod life;
+#[cfg(loom)]
+pub(crate) mod models;
 mod spec;
 
 use std::any::type_name;

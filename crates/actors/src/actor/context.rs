@@ -23,6 +23,8 @@ pub struct Context<A: Actor> {
     in_one_go: usize,
     /// A message is being handled.
     busy: bool,
+    /// It is an urgent one.
+    urgent: bool,
     ends: bool,
 }
 
@@ -34,7 +36,7 @@ pub(super) enum Next<M> {
 
 impl<A: Actor> Context<A> {
     pub(super) fn new(inbox: Arc<Inbox<A::Message>>, life: Incarnation) -> Self {
-        Self { inbox, life, batch: VecDeque::new(), in_one_go: 0, busy: false, ends: false }
+        Self { inbox, life, batch: VecDeque::new(), in_one_go: 0, busy: false, urgent: false, ends: false }
     }
 
     /// The actor's own address.
@@ -87,21 +89,26 @@ impl<A: Actor> Context<A> {
         self.life.ready();
     }
 
-    /// A message is handed to the actor.
-    pub(super) fn begins(&mut self) {
-        self.busy = true;
-    }
-
-    /// It is done with it.
+    /// It is done with the message that it was handed.
     #[inline]
     pub(super) fn done(&mut self) {
-        self.busy = false;
         self.in_one_go += 1;
-        self.inbox.done();
+        self.over();
         self.inbox.settle_orphans(None);
     }
 
-    /// Waits for the next message.
+    #[inline]
+    fn over(&mut self) {
+        self.busy = false;
+        if self.urgent {
+            self.urgent = false;
+            self.inbox.done_urgent();
+        } else {
+            self.inbox.done();
+        }
+    }
+
+    /// Waits for the next message, and hands it out.
     pub(super) async fn next(&mut self) -> Next<A::Message> {
         std::future::poll_fn(|cx| {
             if self.in_one_go >= BUDGET {
@@ -118,9 +125,11 @@ impl<A: Actor> Context<A> {
                     return Poll::Ready(Next::Stop);
                 }
                 if let Some(message) = self.inbox.urgent() {
+                    (self.busy, self.urgent) = (true, true);
                     return Poll::Ready(Next::Message(message));
                 }
                 if let Some(message) = self.batch.pop_front() {
+                    self.busy = true;
                     return Poll::Ready(Next::Message(message));
                 }
                 match self.inbox.take(cx, &mut self.batch) {
@@ -152,11 +161,12 @@ impl<A: Actor> Context<A> {
 
 impl<A: Actor> Drop for Context<A> {
     fn drop(&mut self) {
-        if self.busy {
-            self.inbox.done();
+        let crashed = self.busy;
+        if crashed {
+            self.over();
         }
         self.inbox.give_back(&mut self.batch);
-        if self.busy {
+        if crashed {
             self.inbox.dead(1, DeadReason::Crashed);
         }
     }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::mem::{swap, take};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -10,10 +9,12 @@ use weirs_runtime::Instant;
 use weirs_runtime::waiting::{Look, Serve, Served, Ticket, Turn, Waiters, Wakes, wake};
 
 use super::ask::Orphan;
+use crate::current::Unheard;
 use crate::panics::let_go;
 use crate::supervise::{Face, Kind, Node, Snapshot, What};
 use crate::sync::lock;
-use crate::{DeadReason, Exit};
+use crate::sync::modelled::{AtomicU8, AtomicUsize, Ordering};
+use crate::{DeadReason, Exit, current};
 
 /// The most messages that are handled in one go, before others get their turn on the executor.
 pub(crate) const BUDGET: usize = 64;
@@ -38,14 +39,15 @@ pub struct Mailbox {
 pub enum Overflow {
     /// Whoever tells waits.
     Wait,
-    /// The oldest that waits is dropped.
+    /// The oldest that waits is dropped; the new one, if all are in the actor's hands already.
     DropOldest,
     /// The new one is dropped.
     DropNewest,
 }
 
 impl Mailbox {
-    /// So many messages wait at most; those in the actor's hands count.
+    /// So many messages wait at most; those in the actor's hands count. Urgent ones have a lane of their own
+    /// of that length.
     pub const fn bounded(capacity: usize) -> Self {
         Self { capacity, overflow: Overflow::Wait }
     }
@@ -77,7 +79,7 @@ pub(crate) struct Inbox<M> {
     settings: Mailbox,
     signals: AtomicU8,
     state: Served<State<M>>,
-    /// How many of the batch in the actor's hands are done. Only the actor writes it.
+    /// How many messages of its batches the actor has done, ever. Only the actor writes it.
     done: AtomicUsize,
     orphans: Mutex<Vec<Arc<dyn Orphan>>>,
     node: OnceLock<Weak<Node>>,
@@ -86,8 +88,11 @@ pub(crate) struct Inbox<M> {
 pub(crate) struct State<M> {
     queue: VecDeque<M>,
     urgent: VecDeque<M>,
-    /// How many are in the actor's hands.
+    /// How many are in the actor's hands, when it had done so many.
     taken: usize,
+    counted: usize,
+    /// An urgent one is in the actor's hands.
+    urgent_taken: bool,
     /// How many may come because they waited for room and got it.
     promised: usize,
     capacity: usize,
@@ -109,6 +114,10 @@ impl<M> State<M> {
 
     fn is_open(&self) -> bool {
         self.closed.is_none() && !self.draining
+    }
+
+    fn queued(&self) -> usize {
+        self.queue.len() + self.urgent.len() + self.taken + usize::from(self.urgent_taken)
     }
 }
 
@@ -165,6 +174,8 @@ impl<M> Inbox<M> {
             queue: VecDeque::new(),
             urgent: VecDeque::new(),
             taken: 0,
+            counted: 0,
+            urgent_taken: false,
             promised: 0,
             capacity: settings.capacity,
             receiver: None,
@@ -196,40 +207,75 @@ impl<M> Inbox<M> {
     /// Puts a message in, without waiting.
     #[inline]
     pub(crate) fn push(&self, message: M) -> Result<(), Refused<M>> {
+        let mut message = Some(message);
+        let receiver = self.state.change(|state| {
+            if state.is_open() && state.room() > 0 && state.senders.is_empty() {
+                state.queue.extend(message.take());
+                state.receiver.take()
+            } else {
+                None
+            }
+        });
+        if let Some(receiver) = receiver {
+            wake(receiver);
+        }
+        match message {
+            None => Ok(()),
+            Some(message) => self.push_full(message),
+        }
+    }
+
+    /// The same where there may be no room.
+    #[cold]
+    fn push_full(&self, message: M) -> Result<(), Refused<M>> {
         let (result, dropped, receiver) = self.state.change(|state| {
             if !state.is_open() {
                 return (Err(Refused::Closed(message)), None, None);
             }
-            if state.room() == 0 || !state.senders.is_empty() {
-                let dropped = match self.settings.overflow {
-                    Overflow::Wait => return (Err(Refused::Full(message)), None, None),
-                    Overflow::DropNewest => return (Ok(()), Some(message), None),
-                    Overflow::DropOldest => match state.queue.pop_front() {
-                        Some(oldest) => oldest,
-                        // All of them are in the actor's hands.
-                        None => return (Ok(()), Some(message), None),
-                    },
-                };
+            self.count(state);
+            if state.room() > 0 && state.senders.is_empty() {
                 state.queue.push_back(message);
-                return (Ok(()), Some(dropped), state.receiver.take());
+                return (Ok(()), None, state.receiver.take());
             }
-            state.queue.push_back(message);
-            (Ok(()), None, state.receiver.take())
+            match self.settings.overflow {
+                Overflow::Wait => (Err(Refused::Full(message)), None, None),
+                Overflow::DropNewest => (Ok(()), Some(message), None),
+                Overflow::DropOldest => match state.queue.pop_front() {
+                    Some(oldest) => {
+                        state.queue.push_back(message);
+                        (Ok(()), Some(oldest), state.receiver.take())
+                    }
+                    // All of them are in the actor's hands.
+                    None => (Ok(()), Some(message), None),
+                },
+            }
         });
         if let Some(receiver) = receiver {
             wake(receiver);
         }
         if let Some(dropped) = dropped {
-            let_go(dropped);
-            self.dead(1, DeadReason::Overflow);
+            self.unheard(dropped, Unheard::Overflow);
         }
         result
+    }
+
+    /// Lets go of a message that no actor has seen.
+    pub(crate) fn unheard(&self, message: M, why: Unheard) {
+        current::unheard(why, || let_go(message));
+        self.dead(
+            1,
+            match why {
+                Unheard::Closed => DeadReason::Ended,
+                Unheard::Overflow => DeadReason::Overflow,
+            },
+        );
     }
 
     /// Waits for room. Ready, there is a place promised, which [`Inbox::push_promised`] or
     /// [`Inbox::leave`] uses up.
     pub(crate) fn poll_room(&self, cx: &Context<'_>, ticket: &mut Option<Ticket>) -> Poll<Result<(), ()>> {
         self.state.poll(cx, |state, look: &mut Look<'_, '_>| {
+            self.count(state);
             let called = ticket.is_some_and(|ticket| state.senders.is_called(ticket));
             let promised = ticket.is_some_and(|ticket| *state.senders.get(ticket));
             if !state.is_open() {
@@ -251,6 +297,13 @@ impl<M> Inbox<M> {
             }
             look.wait(&mut state.senders, false, ticket)
         })
+    }
+
+    /// Whether whoever has this ticket still waits.
+    pub(crate) fn awaits_room(&self, ticket: Ticket) -> bool {
+        // What is done may be room for it.
+        self.state.change(|state| self.count(state));
+        self.state.peek(|state| state.is_open() && state.senders.is_queued(ticket))
     }
 
     /// Puts a message into the place that was promised.
@@ -294,7 +347,7 @@ impl<M> Inbox<M> {
             if !state.is_open() {
                 return (Err(Refused::Closed(message)), None);
             }
-            if state.urgent.len() >= state.capacity {
+            if state.urgent.len() + usize::from(state.urgent_taken) >= state.capacity {
                 return (Err(Refused::Full(message)), None);
             }
             state.urgent.push_back(message);
@@ -315,6 +368,7 @@ impl<M> Inbox<M> {
         }
         self.state.change(|state| {
             let message = state.urgent.pop_front();
+            state.urgent_taken = message.is_some();
             if state.urgent.is_empty() {
                 self.signals.fetch_and(!URGENT, Ordering::AcqRel);
             }
@@ -322,26 +376,34 @@ impl<M> Inbox<M> {
         })
     }
 
-    /// The actor is done with a message.
+    /// The actor is done with a message of its batch.
     #[inline]
     pub(crate) fn done(&self) {
-        self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        // Released, so that whoever counts it as room knows what the actor did with it.
+        self.done.store(self.done.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    }
+
+    /// The actor is done with an urgent message.
+    pub(crate) fn done_urgent(&self) {
+        self.state.change(|state| {
+            state.handled += u64::from(state.urgent_taken);
+            state.urgent_taken = false;
+        });
     }
 
     /// What is done leaves room.
     fn count(&self, state: &mut State<M>) {
-        let done = self.done.load(Ordering::Relaxed);
-        self.done.store(0, Ordering::Relaxed);
-        state.handled += done as u64;
-        // Urgent ones took no room.
-        state.taken = state.taken.saturating_sub(done);
+        let done = self.done.load(Ordering::Acquire);
+        let more = done.wrapping_sub(state.counted);
+        state.counted = done;
+        state.handled += more as u64;
+        state.taken = state.taken.saturating_sub(more);
     }
 
     /// Takes some of what waits into an empty batch.
     pub(crate) fn take(&self, cx: &Context<'_>, batch: &mut VecDeque<M>) -> Poll<Taken> {
         self.state.poll(cx, |state, look| {
             self.count(state);
-            state.taken = 0;
             let most = (state.capacity / 2).clamp(1, BUDGET).min(state.queue.len());
             if most > 0 {
                 if most == state.queue.len() {
@@ -380,6 +442,7 @@ impl<M> Inbox<M> {
         self.state.change(|state| {
             self.count(state);
             state.taken = 0;
+            state.urgent_taken = false;
             state.handling = None;
             while let Some(message) = batch.pop_back() {
                 state.queue.push_front(message);
@@ -416,7 +479,10 @@ impl<M> Inbox<M> {
     }
 
     pub(crate) fn queued(&self) -> usize {
-        self.state.peek(|state| state.queue.len() + state.urgent.len() + state.taken)
+        self.state.change(|state| {
+            self.count(state);
+            state.queued()
+        })
     }
 
     /// Waits until the actor is gone for good.
@@ -484,14 +550,16 @@ impl<M: Send> Face for Inbox<M> {
         });
         let_go(before);
         let count = urgent.len() + queue.len();
-        for message in urgent.into_iter().chain(queue) {
-            let_go(message);
-        }
+        current::unheard(Unheard::Closed, || urgent.into_iter().chain(queue).for_each(let_go));
         self.dead(count, DeadReason::Ended);
     }
 
     fn life_ended(&self, exit: &Exit) {
         self.settle_orphans(Some(exit));
+    }
+
+    fn awaits_room(&self, ticket: Ticket) -> bool {
+        self.awaits_room(ticket)
     }
 
     fn orphan(&self, orphan: Arc<dyn Orphan>) -> Result<(), Arc<dyn Orphan>> {
@@ -502,9 +570,10 @@ impl<M: Send> Face for Inbox<M> {
     }
 
     fn show(&self, snapshot: &mut Snapshot, now: Instant) {
-        self.state.peek(|state| {
+        self.state.change(|state| {
+            self.count(state);
             snapshot.kind = Kind::Actor;
-            snapshot.queued = state.queue.len() + state.urgent.len() + state.taken;
+            snapshot.queued = state.queued();
             snapshot.handled = state.handled;
             snapshot.handling = state.handling.map(|(name, since)| (name, now.saturating_since(since)));
         });

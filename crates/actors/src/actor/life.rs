@@ -12,8 +12,16 @@ use super::Actor;
 use super::context::{Context, Next};
 use super::inbox::Inbox;
 use crate::Exit;
+use crate::current::{self, Unheard};
+use crate::panics::{contain, let_go};
 
-pub(super) async fn live<A: Actor>(mut actor: A, mut context: Context<A>) -> Exit {
+/// A life of an actor, which ends with its exit.
+pub(super) fn live<A: Actor>(actor: A, context: Context<A>) -> impl Future<Output = Exit> + Send {
+    let inbox = Arc::clone(&context.inbox);
+    Life { life: lead(actor, context), inbox }
+}
+
+async fn lead<A: Actor>(mut actor: A, mut context: Context<A>) -> Exit {
     if let Err(error) = actor.started(&mut context).await {
         return Exit::failed(error);
     }
@@ -23,7 +31,6 @@ pub(super) async fn live<A: Actor>(mut actor: A, mut context: Context<A>) -> Exi
     let exit = loop {
         let Next::Message(message) = context.next().await else { break Exit::Normal };
         let name = A::name_of(&message);
-        context.begins();
         let future = actor.handle(message, &mut context);
         let handled = Handling { future, inbox: &*inbox, clock: &clock, name, shown: false }.await;
         if let Err(error) = handled {
@@ -33,12 +40,44 @@ pub(super) async fn live<A: Actor>(mut actor: A, mut context: Context<A>) -> Exi
     };
     let why = if context.is_stopping() && !exit.is_abnormal() { Exit::Shutdown } else { exit.clone() };
     actor.stopping(&why, &mut context).await;
-    if context.is_last() {
-        for message in context.leftovers() {
-            actor.undelivered(message);
+    if !context.is_last() {
+        return exit;
+    }
+    let mut panicked = None;
+    for message in context.leftovers() {
+        // A panic over one of them is no reason to lose the others.
+        let given = current::unheard(Unheard::Closed, || contain(|| actor.undelivered(message)));
+        if let Err(panic) = given {
+            panicked.get_or_insert_with(|| Exit::panicked(&panic));
+            let_go(panic);
         }
     }
-    exit
+    match panicked {
+        Some(panicked) if !exit.is_abnormal() => panicked,
+        _ => exit,
+    }
+}
+
+pin_project! {
+    /// What it let go of without an answer in a poll that did not end it, it did not want to answer.
+    struct Life<M, Fut> {
+        #[pin]
+        life: Fut,
+        inbox: Arc<Inbox<M>>,
+    }
+}
+
+impl<M, Fut: Future> Future for Life<M, Fut> {
+    type Output = Fut::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let output = this.life.poll(cx);
+        if output.is_pending() {
+            this.inbox.settle_orphans(None);
+        }
+        output
+    }
 }
 
 pin_project! {
