@@ -2,11 +2,20 @@
 
 mod address;
 mod ask;
+mod beside;
 mod context;
 mod edge;
+mod host;
 mod inbox;
+mod letters;
 mod life;
+mod link;
+mod local;
+mod role;
+mod sources;
 mod spec;
+mod stash;
+mod timers;
 
 use std::any::type_name;
 use std::error::Error;
@@ -15,8 +24,15 @@ use std::future::Future;
 pub use address::{Addr, Recipient, Tell, TellError, TryTellError, WeakAddr};
 pub use ask::{Ask, AskError, Reply};
 pub use context::Context;
+pub use host::LocalHost;
 pub use inbox::{Mailbox, Overflow};
+pub use letters::{DeadLetter, MailboxOf};
+pub use local::{Local, LocalActor, LocalContext, spawn_local};
+pub use role::Role;
+pub use sources::SourceKey;
 pub use spec::{Lone, spawn};
+pub use stash::StashFull;
+pub use timers::Timer;
 
 pub(crate) use ask::Orphan;
 

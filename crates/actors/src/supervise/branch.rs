@@ -14,6 +14,7 @@ use super::observe::{Event, Observer, What};
 use super::report::Left;
 use super::rules::Strategy;
 use crate::panics::{contain, let_go};
+use crate::registry::Registry;
 use crate::sync::lock;
 use crate::{Exit, Id};
 
@@ -30,6 +31,8 @@ pub(crate) struct Branch {
     pub(crate) name: Option<Id>,
     pub(crate) node: Option<Weak<Node>>,
     pub(crate) runtime: Runtime,
+    /// One for the whole tree.
+    pub(crate) registry: Registry,
     pub(crate) strategy: Strategy,
     pub(crate) observer: Option<Observer>,
     /// How many restarts the window held at the last one.
@@ -81,6 +84,7 @@ impl Branch {
         name: Option<Id>,
         node: Option<Weak<Node>>,
         runtime: Runtime,
+        registry: Registry,
         strategy: Strategy,
         observer: Option<Observer>,
     ) -> Self {
@@ -88,6 +92,7 @@ impl Branch {
             name,
             node,
             runtime,
+            registry,
             strategy,
             observer,
             restarts: AtomicUsize::new(0),

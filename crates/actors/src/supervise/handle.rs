@@ -8,6 +8,7 @@ use super::command::{Command, CommandError, StartChildError, Which};
 use super::snapshot::Snapshot;
 use super::spec::Spec;
 use crate::answer::answer;
+use crate::registry::Registry;
 use crate::sync::lock;
 use crate::{Exit, Id};
 
@@ -107,6 +108,11 @@ impl Handle {
             roster.nodes.iter().flatten().find(|(_, node)| node.id == id).map(|(_, node)| Arc::clone(node))
         };
         node?.face.as_ref()?.branch().filter(|branch| !branch.is_closed()).map(Self)
+    }
+
+    /// The names and groups of the whole tree, also of one that is part of another.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
     }
 
     pub(super) fn branch(&self) -> &Branch {

@@ -27,7 +27,8 @@ const KILL_GRACE: Duration = Duration::from_secs(1);
 /// After how long a time without trouble the pauses of a backoff begin anew.
 const RESET_AFTER: Duration = Duration::from_secs(60);
 
-type Launch = Box<dyn FnOnce(&Runtime, Seat) -> Task<()> + Send>;
+/// Gets the task of a child going.
+pub(crate) type Launch = Box<dyn FnOnce(&Runtime, Seat) -> Task<()> + Send>;
 
 /// What a supervisor has to know of a child: its name, how to make its future, and the rules.
 ///
@@ -97,6 +98,10 @@ impl Spec {
                 None => runtime.spawn(runner),
             }
         });
+        Self::with_launch(id, kind, face, launch)
+    }
+
+    pub(crate) fn with_launch(id: Id, kind: Kind, face: Option<Arc<dyn Face>>, launch: Launch) -> Self {
         let rules = ChildRules {
             restart: Restart::Permanent,
             stop: Stop::Within(STOP_WITHIN),
