@@ -2,6 +2,7 @@
 
 mod address;
 mod ask;
+mod asker;
 mod beside;
 mod context;
 mod edge;
@@ -23,6 +24,7 @@ use std::future::Future;
 
 pub use address::{Addr, Recipient, Tell, TellError, TryTellError, WeakAddr};
 pub use ask::{Ask, AskError, Reply};
+pub use asker::Asker;
 pub use context::Context;
 pub use host::LocalHost;
 pub use inbox::{Mailbox, Overflow};

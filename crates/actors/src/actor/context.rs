@@ -502,7 +502,7 @@ impl<A: Actor> Context<A> {
     ///     NoMoreLines,
     /// }
     ///
-    /// struct Session(async_channel::Receiver<String>);
+    /// struct Session(smol::channel::Receiver<String>);
     ///
     /// impl Actor for Session {
     ///     type Message = Message;

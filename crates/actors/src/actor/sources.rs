@@ -82,8 +82,8 @@ impl<T: ?Sized> Sources<T> {
     /// The place of the next that was woken.
     pub(super) fn next(&mut self) -> Option<usize> {
         let at = self.ready.next()?;
-        // Whatever comes from now on asks for another poll.
-        self.places[at].signal.queued.store(false, Ordering::Release);
+        // Whatever comes from now on asks for another poll; what came before is seen by the one that follows.
+        self.places[at].signal.queued.swap(false, Ordering::AcqRel);
         Some(at)
     }
 
