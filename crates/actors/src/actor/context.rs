@@ -401,10 +401,15 @@ impl<A: Role> Context<A> {
             if let Some(message) = self.inbox.urgent() {
                 return self.hand_out(message, Lane::Urgent);
             }
-            if self.beside.is_none() {
-                return self.next_in_queue(cx, stops);
+            let next = if self.beside.is_none() {
+                self.next_in_queue(cx, stops)
+            } else {
+                self.next_of_all(cx, stops, pipes)
+            };
+            if next.is_pending() {
+                self.in_one_go = 0;
             }
-            self.next_of_all(cx, stops, pipes)
+            next
         })
         .await
     }
@@ -434,7 +439,6 @@ impl<A: Role> Context<A> {
                 return self.hand_out(message, Lane::Beside);
             }
         }
-        self.in_one_go = 0;
         let woken = self.beside.as_ref().is_some_and(|beside| beside.streams.wait(cx).is_ready());
         if pipes.wait(cx).is_ready() || woken {
             cx.waker().wake_by_ref();
@@ -456,10 +460,7 @@ impl<A: Role> Context<A> {
                 }
                 Poll::Ready(Taken::Drained) if stops => return Poll::Ready(Next::Stop),
                 // Somebody drains it, and is about to stop it.
-                Poll::Ready(Taken::Drained) | Poll::Pending => {
-                    self.in_one_go = 0;
-                    return Poll::Pending;
-                }
+                Poll::Ready(Taken::Drained) | Poll::Pending => return Poll::Pending,
             }
         }
     }
