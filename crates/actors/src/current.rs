@@ -21,6 +21,11 @@ pub(crate) fn enter(node: &Arc<Node>) -> Entered {
     Entered(CURRENT.with(|current| current.replace(Some(Arc::clone(node)))))
 }
 
+/// Nobody is, for as long as what goes on is not the child's own work.
+pub(crate) fn outside() -> Entered {
+    Entered(CURRENT.with(|current| current.replace(None)))
+}
+
 impl Drop for Entered {
     fn drop(&mut self) {
         let before = self.0.take();

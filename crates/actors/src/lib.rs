@@ -9,12 +9,15 @@ mod dead;
 mod exit;
 mod id;
 mod invalid;
+mod ordered;
 mod panics;
+pub mod registry;
 pub mod supervise;
 mod sync;
+mod ties;
 
 pub use dead::DeadReason;
-pub use exit::{Exit, GaveUp, IntoExit};
+pub use exit::{Exit, GaveUp, IntoExit, Linked};
 pub use id::Id;
 pub use invalid::Invalid;
 

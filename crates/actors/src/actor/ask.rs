@@ -74,7 +74,7 @@ pub(crate) trait Orphan: Send + Sync {
     fn settle(&self, exit: Option<&Exit>);
 }
 
-struct Cell<R>(Mutex<State<R>>);
+pub(super) struct Cell<R>(Mutex<State<R>>);
 
 struct State<R> {
     answer: Answer<R>,
@@ -92,20 +92,39 @@ enum Answer<R> {
 }
 
 impl<R> Cell<R> {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(State { answer: Answer::None, waker: None, wanted: true, edge: None }))
+    }
+
+    /// Makes it ready for another question; nobody else has it.
+    pub(super) fn renew(&mut self) {
+        *self = Self::new();
+    }
+
     fn put(&self, answer: Answer<R>) -> Answer<R> {
+        match self.keep(answer) {
+            Ok((before, waker)) => {
+                if let Some(waker) = waker {
+                    wake(waker);
+                }
+                before
+            }
+            Err(answer) => answer,
+        }
+    }
+
+    /// Keeps the answer, if it is wanted, and gives what was there and who is to be woken.
+    fn keep(&self, answer: Answer<R>) -> Result<(Answer<R>, Option<Waker>), Answer<R>> {
         let (before, waker, edge) = {
             let mut state = lock(&self.0);
             if !state.wanted {
-                return answer;
+                return Err(answer);
             }
             (std::mem::replace(&mut state.answer, answer), state.waker.take(), state.edge.take())
         };
         // From now on whoever answered may ask back.
         drop(edge);
-        if let Some(waker) = waker {
-            wake(waker);
-        }
-        before
+        Ok((before, waker))
     }
 }
 
@@ -127,8 +146,12 @@ pub struct Reply<R: Send + 'static>(Option<Arc<Cell<R>>>);
 impl<R: Send + 'static> Reply<R> {
     /// Gives the answer. If nobody waits for it any more, it is dropped.
     pub fn send(mut self, answer: R) {
-        if let Some(cell) = self.0.take() {
-            drop(cell.put(Answer::Given(answer)));
+        let Some(cell) = self.0.take() else { return };
+        let kept = cell.keep(Answer::Given(answer));
+        // Let go of before the other wakes: it may use the slot again.
+        drop(cell);
+        if let Ok((_, Some(waker))) = kept {
+            wake(waker);
         }
     }
 
@@ -185,8 +208,14 @@ impl<M, R> Unpin for Ask<'_, M, R> {}
 
 impl<'a, M: Send + 'static, R: Send + 'static> Ask<'a, M, R> {
     pub(super) fn new(inbox: &'a Inbox<M>, question: impl FnOnce(Reply<R>) -> M) -> Self {
-        let state = State { answer: Answer::None, waker: None, wanted: true, edge: None };
-        let cell = Arc::new(Cell(Mutex::new(state)));
+        Self::with_cell(inbox, Arc::new(Cell::new()), question)
+    }
+
+    pub(super) fn with_cell(
+        inbox: &'a Inbox<M>,
+        cell: Arc<Cell<R>>,
+        question: impl FnOnce(Reply<R>) -> M,
+    ) -> Self {
         let message = question(Reply(Some(Arc::clone(&cell))));
         let tell = Tell::of_ask(inbox, message);
         Self { tell, cell, within: None, sleep: None, begun: false }

@@ -9,11 +9,13 @@ use weirs_runtime::Instant;
 use weirs_runtime::waiting::{Look, Serve, Served, Ticket, Turn, Waiters, Wakes, wake};
 
 use super::ask::Orphan;
+use super::letters::MailboxOf;
 use crate::current::Unheard;
 use crate::panics::let_go;
 use crate::supervise::{Face, Kind, Node, Snapshot, What};
 use crate::sync::lock;
 use crate::sync::modelled::{AtomicU8, AtomicUsize, Ordering};
+use crate::ties::{Tied, Ties};
 use crate::{DeadReason, Exit, current};
 
 /// The most messages that are handled in one go, before others get their turn on the executor.
@@ -74,19 +76,27 @@ const URGENT: u8 = 1;
 /// There are replies that were dropped while a message was handled.
 const ORPHANS: u8 = 2;
 
+/// One that this life is linked to has failed.
+const STRUCK: u8 = 4;
+
 /// The queue of an actor. It outlives the actor's lives.
 pub(crate) struct Inbox<M> {
-    settings: Mailbox,
+    settings: MailboxOf<M>,
     signals: AtomicU8,
     state: Served<State<M>>,
     /// How many messages of its batches the actor has done, ever. Only the actor writes it.
     done: AtomicUsize,
+    /// How many others it has done: of timers, streams and futures.
+    done_beside: AtomicUsize,
+    ties: Ties,
     orphans: Mutex<Vec<Arc<dyn Orphan>>>,
     node: OnceLock<Weak<Node>>,
 }
 
 pub(crate) struct State<M> {
     queue: VecDeque<M>,
+    /// One that a life ended over, and that comes before all.
+    again: Option<Box<Again<M>>>,
     urgent: VecDeque<M>,
     /// How many are in the actor's hands, when it had done so many.
     taken: usize,
@@ -107,6 +117,13 @@ pub(crate) struct State<M> {
     handling: Option<(&'static str, Instant)>,
 }
 
+/// A message that a life ended over, to be handled again.
+pub(crate) struct Again<M> {
+    pub(crate) message: M,
+    /// How many times it has come again, with this one.
+    pub(crate) times: u32,
+}
+
 impl<M> State<M> {
     fn room(&self) -> usize {
         self.capacity.saturating_sub(self.queue.len() + self.taken + self.promised)
@@ -117,7 +134,8 @@ impl<M> State<M> {
     }
 
     fn queued(&self) -> usize {
-        self.queue.len() + self.urgent.len() + self.taken + usize::from(self.urgent_taken)
+        let singles = usize::from(self.urgent_taken) + usize::from(self.again.is_some());
+        self.queue.len() + self.urgent.len() + self.taken + singles
     }
 }
 
@@ -169,15 +187,17 @@ pub(crate) enum Taken {
 }
 
 impl<M> Inbox<M> {
-    pub(crate) fn new(settings: Mailbox) -> Arc<Self> {
+    pub(crate) fn new(settings: impl Into<MailboxOf<M>>) -> Arc<Self> {
+        let settings = settings.into();
         let state = State {
             queue: VecDeque::new(),
+            again: None,
             urgent: VecDeque::new(),
             taken: 0,
             counted: 0,
             urgent_taken: false,
             promised: 0,
-            capacity: settings.capacity,
+            capacity: settings.mailbox.capacity(),
             receiver: None,
             senders: Waiters::new(),
             watchers: Waiters::new(),
@@ -191,6 +211,8 @@ impl<M> Inbox<M> {
             signals: AtomicU8::new(0),
             state: Served::new(state),
             done: AtomicUsize::new(0),
+            done_beside: AtomicUsize::new(0),
+            ties: Ties::default(),
             orphans: Mutex::default(),
             node: OnceLock::new(),
         })
@@ -237,7 +259,7 @@ impl<M> Inbox<M> {
                 state.queue.push_back(message);
                 return (Ok(()), None, state.receiver.take());
             }
-            match self.settings.overflow {
+            match self.settings.mailbox.overflow {
                 Overflow::Wait => (Err(Refused::Full(message)), None, None),
                 Overflow::DropNewest => (Ok(()), Some(message), None),
                 Overflow::DropOldest => match state.queue.pop_front() {
@@ -261,14 +283,82 @@ impl<M> Inbox<M> {
 
     /// Lets go of a message that no actor has seen.
     pub(crate) fn unheard(&self, message: M, why: Unheard) {
-        current::unheard(why, || let_go(message));
-        self.dead(
-            1,
-            match why {
-                Unheard::Closed => DeadReason::Ended,
-                Unheard::Overflow => DeadReason::Overflow,
-            },
-        );
+        let reason = match why {
+            Unheard::Closed => DeadReason::Ended,
+            Unheard::Overflow => DeadReason::Overflow,
+        };
+        current::unheard(why, || self.let_go_of(message, reason));
+        self.dead(1, reason);
+    }
+
+    /// Gives a dead letter to whoever takes them, or drops it.
+    fn let_go_of(&self, message: M, reason: DeadReason) {
+        if let Err(message) = self.settings.bury(message, reason) {
+            let_go(message);
+        }
+    }
+
+    /// A message that a life ended over does not come again.
+    pub(crate) fn bury(&self, message: M, reason: DeadReason) {
+        self.let_go_of(message, reason);
+        self.dead(1, reason);
+    }
+
+    pub(crate) const fn capacity(&self) -> usize {
+        self.settings.mailbox.capacity()
+    }
+
+    /// A copy of a message that is about to be handled, if it may come again.
+    #[inline]
+    pub(crate) fn copy(&self, message: &M) -> Option<Box<M>> {
+        self.settings.copy(message).map(Box::new)
+    }
+
+    /// How many times a message may come again.
+    pub(crate) fn most_again(&self) -> u32 {
+        self.settings.most()
+    }
+
+    /// What the life before ended over, if it comes again.
+    pub(crate) fn take_again(&self) -> Option<Box<Again<M>>> {
+        if self.most_again() == 0 {
+            return None;
+        }
+        self.state.change(|state| state.again.take())
+    }
+
+    /// So many more are in the actor's hands.
+    pub(crate) fn in_hand(&self, more: usize) {
+        if more > 0 {
+            self.state.change(|state| {
+                self.count(state);
+                state.taken += more;
+            });
+        }
+    }
+
+    pub(crate) const fn ties(&self) -> &Ties {
+        &self.ties
+    }
+
+    /// How it has ended for good, if it has.
+    pub(crate) fn ended(&self) -> Option<Exit> {
+        self.state.peek(|state| state.closed.clone())
+    }
+
+    /// Why this life has to end, if one that it is linked to has failed.
+    #[inline]
+    pub(crate) fn take_struck(&self) -> Option<Exit> {
+        if self.signals.load(Ordering::Acquire) & STRUCK == 0 {
+            return None;
+        }
+        self.signals.fetch_and(!STRUCK, Ordering::AcqRel);
+        self.ties.take_struck()
+    }
+
+    /// It is in no list any more.
+    pub(crate) fn leave_lists(&self) {
+        self.ties.leave_all(std::ptr::from_ref(self).addr());
     }
 
     /// Waits for room. Ready, there is a place promised, which [`Inbox::push_promised`] or
@@ -324,7 +414,7 @@ impl<M> Inbox<M> {
 
     /// Whether a message is dropped when there is no room.
     pub(crate) fn never_waits(&self) -> bool {
-        self.settings.overflow != Overflow::Wait
+        self.settings.mailbox.overflow != Overflow::Wait
     }
 
     /// Gives up waiting for room.
@@ -383,6 +473,12 @@ impl<M> Inbox<M> {
         self.done.store(self.done.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
 
+    /// The actor is done with a message that was in no queue.
+    pub(crate) fn done_beside(&self) {
+        let done = self.done_beside.load(Ordering::Relaxed);
+        self.done_beside.store(done.wrapping_add(1), Ordering::Relaxed);
+    }
+
     /// The actor is done with an urgent message.
     pub(crate) fn done_urgent(&self) {
         self.state.change(|state| {
@@ -438,12 +534,13 @@ impl<M> Inbox<M> {
     }
 
     /// A life is over: what it did not get to comes first in the next.
-    pub(crate) fn give_back(&self, batch: &mut VecDeque<M>) {
+    pub(crate) fn give_back(&self, batch: &mut VecDeque<M>, again: Option<Box<Again<M>>>) {
         self.state.change(|state| {
             self.count(state);
             state.taken = 0;
             state.urgent_taken = false;
             state.handling = None;
+            state.again = again;
             while let Some(message) = batch.pop_back() {
                 state.queue.push_front(message);
             }
@@ -532,6 +629,19 @@ impl<M> Inbox<M> {
     }
 }
 
+impl<M: Send> Tied for Inbox<M> {
+    fn ties(&self) -> &Ties {
+        &self.ties
+    }
+
+    fn struck(&self) {
+        self.signals.fetch_or(STRUCK, Ordering::Release);
+        if let Some(node) = self.node() {
+            node.poke();
+        }
+    }
+}
+
 impl<M: Send> Face for Inbox<M> {
     fn open(&self) {
         let before = self.state.change(|state| {
@@ -543,19 +653,27 @@ impl<M: Send> Face for Inbox<M> {
 
     fn close(&self, exit: &Exit) {
         let exit = exit.clone();
-        let (before, urgent, queue) = self.state.change(|state| {
+        let (before, again, urgent, queue) = self.state.change(|state| {
             let before = if state.closed.is_none() { state.closed.replace(exit) } else { Some(exit) };
             self.signals.fetch_and(!URGENT, Ordering::AcqRel);
-            (before, take(&mut state.urgent), take(&mut state.queue))
+            (before, state.again.take(), take(&mut state.urgent), take(&mut state.queue))
         });
         let_go(before);
-        let count = urgent.len() + queue.len();
-        current::unheard(Unheard::Closed, || urgent.into_iter().chain(queue).for_each(let_go));
+        let count = usize::from(again.is_some()) + urgent.len() + queue.len();
+        let again = again.map(|again| again.message).into_iter();
+        let letters = again.chain(urgent).chain(queue);
+        current::unheard(Unheard::Closed, || {
+            letters.for_each(|message| self.let_go_of(message, DeadReason::Ended));
+        });
         self.dead(count, DeadReason::Ended);
+        self.leave_lists();
     }
 
     fn life_ended(&self, exit: &Exit) {
         self.settle_orphans(Some(exit));
+        let path = || self.node().map_or_else(String::new, |node| node.path());
+        self.signals.fetch_and(!STRUCK, Ordering::AcqRel);
+        self.ties.cut(std::ptr::from_ref(self).addr(), path, exit);
     }
 
     fn awaits_room(&self, ticket: Ticket) -> bool {
@@ -574,7 +692,7 @@ impl<M: Send> Face for Inbox<M> {
             self.count(state);
             snapshot.kind = Kind::Actor;
             snapshot.queued = state.queued();
-            snapshot.handled = state.handled;
+            snapshot.handled = state.handled + self.done_beside.load(Ordering::Relaxed) as u64;
             snapshot.handling = state.handling.map(|(name, since)| (name, now.saturating_since(since)));
         });
     }

@@ -215,6 +215,18 @@ impl Node {
         }
     }
 
+    /// Has the one that runs look around.
+    pub(crate) fn poke(&self) {
+        let waker = {
+            let mut seat = lock(&self.seat);
+            self.flags.fetch_or(WOKEN, Ordering::AcqRel);
+            seat.waker.take()
+        };
+        if let Some(waker) = waker {
+            wake(waker);
+        }
+    }
+
     /// Keeps the waker of the child's task, if there is none or another.
     pub(crate) fn register(&self, known: &mut Option<Waker>, cx: &Context<'_>) {
         let woken = self.flags() & WOKEN != 0;
