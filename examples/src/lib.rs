@@ -1,4 +1,5 @@
 //! What the larger programs are made of.
 
+pub mod chat;
 pub mod net;
 pub mod probe;

@@ -7,6 +7,7 @@ mod answer;
 mod current;
 mod dead;
 mod exit;
+pub mod guide;
 mod id;
 mod invalid;
 mod ordered;
