@@ -1,7 +1,8 @@
 //! [`Run`]: a supervisor that runs. The machine says what is to be done; this does it.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+mod asked;
+mod timers;
+
 use std::fmt;
 use std::future::Future;
 use std::mem::take;
@@ -12,13 +13,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use weirs_resilience::{Backoff, BackoffProgress};
-use weirs_runtime::{Clock, Instant, Sleep, Task};
+use weirs_runtime::{Clock, Instant, Task};
+
+use asked::{Asked, Due};
+use timers::Timers;
 
 use super::branch::{Branch, Said};
 use super::command::{Command, CommandError, StartChildError, StartError, Which};
 use super::handle::Handle;
 use super::incarnation::Incarnation;
-use super::machine::{Action, Answer, Ending, Event, Key, Machine, Outcome, Phase};
+use super::machine::{Action, Ending, Event, Key, Machine, Outcome, Phase};
 use super::node::{ChildState, GONE, KILL, LAST, Node, STOP};
 use super::observe::What;
 use super::pool::Place;
@@ -67,13 +71,6 @@ enum Progress {
     Over,
 }
 
-impl Asked {
-    fn is_empty(&self) -> bool {
-        let commands = self.restarted.is_empty() && self.deleted.is_empty();
-        commands && self.started.is_empty() && self.stopped.is_empty()
-    }
-}
-
 /// A child, as far as the supervisor's own hands are concerned.
 struct Child {
     node: Arc<Node>,
@@ -84,32 +81,6 @@ struct Child {
     place: Option<Place>,
     backoff: Option<Box<(Backoff, BackoffProgress)>>,
     asked: Option<Box<Asked>>,
-}
-
-/// An answer, and whom it is given to.
-enum Due {
-    Start(Answerer<Result<(), StartChildError>>, Result<(), StartChildError>),
-    Command(Answerer<Result<(), CommandError>>, Result<(), CommandError>),
-    Stop(Answerer<Result<Exit, CommandError>>, Result<Exit, CommandError>),
-}
-
-impl Due {
-    fn give(self) {
-        match self {
-            Self::Start(answerer, answer) => answerer.give(answer),
-            Self::Command(answerer, answer) => answerer.give(answer),
-            Self::Stop(answerer, answer) => answerer.give(answer),
-        }
-    }
-}
-
-/// Who waits for the child.
-#[derive(Default)]
-struct Asked {
-    started: Vec<Answerer<Result<(), StartChildError>>>,
-    restarted: Vec<Answerer<Result<(), CommandError>>>,
-    stopped: Vec<Answerer<Result<Exit, CommandError>>>,
-    deleted: Vec<Answerer<Result<(), CommandError>>>,
 }
 
 impl Run {
@@ -402,7 +373,9 @@ impl Run {
                 self.timers.set(now + pause, key, timer, &self.machine);
             }
             Action::Answer(_, answer) => {
-                answer_all(child, answer, &mut self.due);
+                if let Some(asked) = &mut child.asked {
+                    asked.answer(answer, || node.shown().last_exit, &mut self.due);
+                }
                 // Most children are asked for once.
                 if child.asked.as_ref().is_some_and(|asked| asked.is_empty()) {
                     child.asked = None;
@@ -530,60 +503,6 @@ fn close(node: &Node) {
     }
 }
 
-fn answer_all(child: &mut Child, answer: Answer, due: &mut Vec<Due>) {
-    let Some(asked) = &mut child.asked else { return };
-    let exit = || child.node.shown().last_exit;
-    match answer {
-        Answer::Started | Answer::NotStarted | Answer::Interrupted => {
-            due.extend(take(&mut asked.started).into_iter().map(|answerer| {
-                Due::Start(
-                    answerer,
-                    match answer {
-                        Answer::Started => Ok(()),
-                        Answer::NotStarted => Err(StartChildError::NotStarted(exit().unwrap_or(Exit::Lost))),
-                        _ => Err(StartChildError::Interrupted),
-                    },
-                )
-            }));
-            due.extend(take(&mut asked.restarted).into_iter().map(|answerer| {
-                Due::Command(
-                    answerer,
-                    match answer {
-                        Answer::Started => Ok(()),
-                        Answer::NotStarted => Err(CommandError::NotStarted(exit().unwrap_or(Exit::Lost))),
-                        _ => Err(CommandError::Interrupted),
-                    },
-                )
-            }));
-        }
-        Answer::Stopped | Answer::Stuck => {
-            due.extend(take(&mut asked.stopped).into_iter().map(|answerer| {
-                Due::Stop(
-                    answerer,
-                    match answer {
-                        Answer::Stopped => Ok(exit().unwrap_or(Exit::Normal)),
-                        _ => Err(CommandError::Stuck),
-                    },
-                )
-            }));
-        }
-        Answer::Deleted => {
-            due.extend(take(&mut asked.deleted).into_iter().map(|answerer| Due::Command(answerer, Ok(()))));
-        }
-        // Those who asked last: the ones before them are waited for.
-        Answer::Running => {
-            let last = asked.deleted.pop().or_else(|| asked.restarted.pop());
-            due.extend(last.map(|answerer| Due::Command(answerer, Err(CommandError::Running))));
-        }
-        Answer::Ending => match asked.restarted.pop() {
-            Some(answerer) => due.push(Due::Command(answerer, Err(CommandError::Ended))),
-            None => due.extend(
-                asked.started.pop().map(|answerer| Due::Start(answerer, Err(StartChildError::Ended(None)))),
-            ),
-        },
-    }
-}
-
 impl Future for Run {
     type Output = Exit;
 
@@ -658,52 +577,5 @@ impl Drop for Run {
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run").field("path", &self.branch.path()).finish_non_exhaustive()
-    }
-}
-
-/// The timers of all children; those that count no longer are thrown out as they come up.
-#[derive(Default)]
-struct Timers {
-    heap: BinaryHeap<Reverse<(Instant, Key, u32)>>,
-    sleep: Option<Sleep>,
-    sweep_at: usize,
-}
-
-impl Timers {
-    fn set(&mut self, at: Instant, key: Key, timer: u32, machine: &Machine) {
-        if self.heap.len() >= self.sweep_at.max(64) {
-            self.heap.retain(|Reverse((_, key, timer))| machine.awaits(*key, *timer));
-            self.sweep_at = self.heap.len() * 2;
-        }
-        self.heap.push(Reverse((at, key, timer)));
-    }
-
-    /// Waits until the first of them is due.
-    fn poll(&mut self, machine: &Machine, clock: &Clock, cx: &mut Context<'_>) -> Poll<Instant> {
-        while let Some(Reverse((_, key, timer))) = self.heap.peek() {
-            if machine.awaits(*key, *timer) {
-                break;
-            }
-            self.heap.pop();
-        }
-        let Some(Reverse((at, ..))) = self.heap.peek() else {
-            self.sleep = None;
-            return Poll::Pending;
-        };
-        let sleep = self.sleep.get_or_insert_with(|| clock.sleep_until(*at));
-        if sleep.deadline() != *at {
-            sleep.reset(*at);
-        }
-        ready!(Pin::new(sleep).poll(cx));
-        self.sleep = None;
-        Poll::Ready(clock.now())
-    }
-
-    fn due(&mut self, now: Instant) -> Option<(Key, u32)> {
-        let Reverse((at, ..)) = self.heap.peek()?;
-        if *at > now {
-            return None;
-        }
-        self.heap.pop().map(|Reverse((_, key, timer))| (key, timer))
     }
 }
