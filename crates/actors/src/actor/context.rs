@@ -100,12 +100,26 @@ impl<A: Actor> Context<A> {
     #[inline]
     fn over(&mut self) {
         self.busy = false;
-        if self.urgent {
-            self.urgent = false;
+        if std::mem::take(&mut self.urgent) {
             self.inbox.done_urgent();
         } else {
             self.inbox.done();
         }
+    }
+
+    /// The next message, if it is in the actor's hands and nothing comes before it.
+    #[inline]
+    pub(super) fn next_in_hand(&mut self) -> Option<A::Message> {
+        if self.in_one_go >= BUDGET
+            || self.ends
+            || self.life.node.flags() & STOP != 0
+            || self.inbox.has_urgent()
+        {
+            return None;
+        }
+        let message = self.batch.pop_front();
+        self.busy = message.is_some();
+        message
     }
 
     /// Waits for the next message, and hands it out.
@@ -113,6 +127,7 @@ impl<A: Actor> Context<A> {
         std::future::poll_fn(|cx| {
             if self.in_one_go >= BUDGET {
                 self.in_one_go = 0;
+                self.inbox.others_turn();
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

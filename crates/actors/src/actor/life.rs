@@ -29,7 +29,13 @@ async fn lead<A: Actor>(mut actor: A, mut context: Context<A>) -> Exit {
     let inbox = Arc::clone(&context.inbox);
     let clock = context.runtime().clock().clone();
     let exit = loop {
-        let Next::Message(message) = context.next().await else { break Exit::Normal };
+        let message = match context.next_in_hand() {
+            Some(message) => message,
+            None => match context.next().await {
+                Next::Message(message) => message,
+                Next::Stop => break Exit::Normal,
+            },
+        };
         let name = A::name_of(&message);
         let future = actor.handle(message, &mut context);
         let handled = Handling { future, inbox: &*inbox, clock: &clock, name, shown: false }.await;
