@@ -24,8 +24,8 @@ pub struct Addr<M>(pub(crate) Arc<Inbox<M>>);
 impl<M: Send + 'static> Addr<M> {
     /// Tells the actor, waiting for room in its queue. Messages of one sender arrive in order.
     ///
-    /// An actor that waits for room handles nothing meanwhile. If the room would wait for it, because it tells
-    /// itself or two tell each other, that is an error before it waits.
+    /// An actor that waits for room handles nothing meanwhile. If the room would wait for it, because it
+    /// tells itself or two tell each other, that is an error before it waits.
     ///
     /// # Errors
     /// [`TellError`] says why it was not sent. Here is the message again.
