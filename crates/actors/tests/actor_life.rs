@@ -312,7 +312,9 @@ runtime_test! {
             async fn handle(&mut self, asked: Self::Message, _: &mut Context<Self>) -> Result<(), String> {
                 let (bomb, reply) = asked;
                 drop(bomb);
-                reply.map(|reply| reply.send(()));
+                if let Some(reply) = reply {
+                    reply.send(());
+                }
                 Ok(())
             }
         }
