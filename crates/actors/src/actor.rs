@@ -110,8 +110,8 @@ pub trait Actor: Sized + Send + 'static {
         context: &mut Context<Self>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// A life ends: it was asked to stop, or an error ends it. Not called after a panic or a kill. The time to
-    /// stop holds for it too.
+    /// A life ends: it was asked to stop, or an error ends it. Not called after a panic or a kill. The time
+    /// to stop holds for it too.
     fn stopping(&mut self, why: &Exit, context: &mut Context<Self>) -> impl Future<Output = ()> + Send {
         let _ = (why, context);
         async {}

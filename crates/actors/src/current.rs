@@ -10,8 +10,14 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<Node>>> = const { RefCell::new(None) };
 }
 
-crate::sync::modelled::thread_local! {
+// It is looked at by the models, whose threads are not the system's.
+#[cfg(loom)]
+loom::thread_local! {
     static UNHEARD: Cell<Option<Unheard>> = Cell::new(None);
+}
+#[cfg(not(loom))]
+thread_local! {
+    static UNHEARD: Cell<Option<Unheard>> = const { Cell::new(None) };
 }
 
 /// Puts back who was there before.

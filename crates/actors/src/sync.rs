@@ -12,20 +12,14 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The door for queues and answers.
 pub(crate) mod modelled {
     #[cfg(loom)]
-    pub(crate) use loom::{
-        sync::{
-            Mutex, MutexGuard,
-            atomic::{AtomicU8, AtomicUsize, Ordering},
-        },
-        thread_local,
+    pub(crate) use loom::sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
     };
     #[cfg(not(loom))]
-    pub(crate) use std::{
-        sync::{
-            Mutex, MutexGuard,
-            atomic::{AtomicU8, AtomicUsize, Ordering},
-        },
-        thread_local,
+    pub(crate) use std::sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
     };
 
     /// As the other.

@@ -213,7 +213,8 @@ sim_test! {
         // Without questions the sum is exact.
         let asks = clock.random_below(2) == 0;
         let mut tasks: Vec<_> = (0..SENDERS)
-            .map(|number| runtime.spawn(sender(address.clone(), number, Arc::clone(&books), clock.clone(), asks)))
+            .map(|number| sender(address.clone(), number, Arc::clone(&books), clock.clone(), asks))
+            .map(|sender| runtime.spawn(sender))
             .collect();
         tasks.push(runtime.spawn(meddle(tree.handle(), address.clone(), clock.clone())));
         for task in tasks {

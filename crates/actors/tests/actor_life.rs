@@ -150,7 +150,8 @@ runtime_test! {
         let (two, second) = world.actor("same", 8);
         let left = world.supervisor().name("left").child(first).start(&runtime).await.unwrap();
         let right = world.supervisor().name("right").child(second).start(&runtime).await.unwrap();
-        assert_eq!((one.path().unwrap(), two.path().unwrap()), ("left/same".to_owned(), "right/same".to_owned()));
+        assert_eq!(one.path().unwrap(), "left/same");
+        assert_eq!(two.path().unwrap(), "right/same");
         assert!(one != two && one == one.clone());
         left.shutdown().await;
         assert!(one.is_closed());
@@ -308,9 +309,12 @@ runtime_test! {
         impl Actor for Handles {
             type Message = (Bomb, Option<Reply<()>>);
             type Error = String;
-            async fn handle(&mut self, (bomb, reply): Self::Message, _: &mut Context<Self>) -> Result<(), String> {
+            async fn handle(&mut self, asked: Self::Message, _: &mut Context<Self>) -> Result<(), String> {
+                let (bomb, reply) = asked;
                 drop(bomb);
-                reply.map(|reply| reply.send(()));
+                if let Some(reply) = reply {
+                    reply.send(());
+                }
                 Ok(())
             }
         }

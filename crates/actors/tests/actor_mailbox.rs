@@ -315,7 +315,7 @@ runtime_test! {
 
     async fn weak_addresses_let_go(runtime: Runtime) {
         let world = World::new();
-        let puppet = spawn("puppet", { let mut make = world.puppet(); move || make() }, &runtime);
+        let puppet = spawn("puppet", world.puppet(), &runtime);
         let weak = puppet.downgrade();
         assert!(weak.upgrade().unwrap() == puppet.address());
         puppet.shutdown().await;

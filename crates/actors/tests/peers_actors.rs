@@ -164,7 +164,8 @@ runtime_test! {
     async fn who_gives_up_answers_all_that_wait(runtime: Runtime) {
         let world = World::new();
         let (address, spec) = world.actor("puppet", 8);
-        let mut tree = world.supervisor().intensity(1, Duration::from_secs(3600)).child(spec).start(&runtime).await.unwrap();
+        let supervisor = world.supervisor().intensity(1, Duration::from_secs(3600));
+        let mut tree = supervisor.child(spec).start(&runtime).await.unwrap();
         let held = hold(&address).await;
         for message in [Message::Fail, Message::Panic, Message::Note(1), Message::Note(2)] {
             address.try_tell(message).ok().unwrap();

@@ -75,16 +75,11 @@ pub fn actors(way: &str, times: u64) {
         "tell" => our_tells,
         "ask" => our_asks,
         "spawn" => our_children,
-        "spawn-alone" => our_spawns,
         "tell/loop" => loop_tells,
         "ask/loop" => loop_asks,
         "tell/kameo" => kameo_tells,
         "ask/kameo" => kameo_asks,
         "spawn/kameo" => kameo_spawns,
-        "tell/ractor" => ractor_tells,
-        "ask/ractor" => ractor_asks,
-        "spawn/ractor" => ractor_spawns,
-        "spawn/bare" => bare_spawns,
         _ => return,
     };
     let host = TokioCurrentThread::new();
@@ -250,7 +245,6 @@ fn our_children(runtime: Runtime, times: u64) -> Work {
     })
 }
 
-/// Each for itself.
 fn our_spawns(runtime: Runtime, times: u64) -> Work {
     Box::pin(async move {
         let all: Vec<_> = (0..times).map(|id| spawn(id, Counter::default, &runtime)).collect();
