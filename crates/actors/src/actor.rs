@@ -12,6 +12,8 @@ mod letters;
 mod life;
 mod link;
 mod local;
+#[cfg(loom)]
+pub(crate) mod models;
 mod role;
 mod sources;
 mod spec;

@@ -8,7 +8,10 @@ use crate::supervise::Node;
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Node>>> = const { RefCell::new(None) };
-    static UNHEARD: Cell<Option<Unheard>> = const { Cell::new(None) };
+}
+
+crate::sync::modelled::thread_local! {
+    static UNHEARD: Cell<Option<Unheard>> = Cell::new(None);
 }
 
 /// Puts back who was there before.

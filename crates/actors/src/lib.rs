@@ -20,3 +20,10 @@ pub use dead::DeadReason;
 pub use exit::{Exit, GaveUp, IntoExit, Linked};
 pub use id::Id;
 pub use invalid::Invalid;
+
+/// The way into what the models of `tests/models` check.
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod models {
+    pub use crate::actor::models::*;
+}

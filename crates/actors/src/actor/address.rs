@@ -286,7 +286,8 @@ impl<M> Room for Inbox<M> {
 struct Place<'a, R: Room + ?Sized> {
     room: &'a R,
     ticket: Option<Ticket>,
-    edge: Option<Edge>,
+    /// Only actors that wait have one.
+    edge: Option<Box<Edge>>,
 }
 
 /// Why there is no room to wait for.
@@ -315,7 +316,7 @@ impl<'a, R: Room + ?Sized> Place<'a, R> {
             let (Some(ticket), true) = (self.ticket, note) else { return Poll::Pending };
             match Edge::note(|| self.room.node(), Some(ticket)) {
                 Ok(edge) => {
-                    self.edge = edge;
+                    self.edge = edge.map(Box::new);
                     return Poll::Pending;
                 }
                 // There is room by now.
@@ -332,8 +333,8 @@ impl<'a, R: Room + ?Sized> Place<'a, R> {
 
 impl<R: Room + ?Sized> Drop for Place<'_, R> {
     fn drop(&mut self) {
-        drop(self.edge.take());
         if let Some(ticket) = self.ticket.take() {
+            self.edge = None;
             self.room.leave(ticket);
         }
     }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::edge::Edge;
 use super::inbox::Inbox;
 use crate::current::Unheard;
 use crate::supervise::Node;
-use crate::sync::lock;
+use crate::sync::modelled::{Mutex, lock};
 use crate::{Exit, Id, current};
 
 /// Why there is no answer.

@@ -371,6 +371,23 @@ impl<A: Role> Context<A> {
         Poll::Ready(Next::Message(message))
     }
 
+    /// The next message, if it is in the actor's hands and nothing comes before it.
+    #[inline]
+    pub(super) fn next_in_hand(&mut self) -> Option<A::Told> {
+        if self.in_one_go >= BUDGET
+            || self.ends
+            || self.life.node.flags() & STOP != 0
+            || self.again.is_some()
+            || self.beside.is_some()
+            || self.inbox.has_news()
+        {
+            return None;
+        }
+        let message = self.batch.pop_front();
+        (self.busy, self.lane) = (message.is_some(), Lane::Queue);
+        message
+    }
+
     /// Waits for the next message, and hands it out.
     pub(super) async fn next(&mut self, pipes: &mut Pipes<A>) -> Next<A::Told> {
         if let Some(beside) = &mut self.beside {
@@ -381,6 +398,7 @@ impl<A: Role> Context<A> {
         std::future::poll_fn(|cx| {
             if self.in_one_go >= BUDGET {
                 self.in_one_go = 0;
+                self.inbox.others_turn();
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

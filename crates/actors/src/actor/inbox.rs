@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::mem::{swap, take};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -15,6 +14,7 @@ use crate::current::Unheard;
 use crate::panics::let_go;
 use crate::supervise::{Face, Kind, Node, Snapshot, What};
 use crate::sync::lock;
+use crate::sync::modelled::{AtomicU8, AtomicUsize, Ordering};
 use crate::ties::{Tied, Ties};
 use crate::{DeadReason, Exit, current};
 
@@ -450,10 +450,22 @@ impl<M> Inbox<M> {
         result
     }
 
+    /// Whether anything comes before the messages in the actor's hands.
+    #[inline]
+    pub(crate) fn has_news(&self) -> bool {
+        self.signals.load(Ordering::Acquire) & (URGENT | STRUCK) != 0
+    }
+
+    /// Whether there are urgent messages.
+    #[inline]
+    pub(crate) fn has_urgent(&self) -> bool {
+        self.signals.load(Ordering::Acquire) & URGENT != 0
+    }
+
     /// The next urgent message, if there is one.
     #[inline]
     pub(crate) fn urgent(&self) -> Option<M> {
-        if self.signals.load(Ordering::Acquire) & URGENT == 0 {
+        if !self.has_urgent() {
             return None;
         }
         self.state.change(|state| {
@@ -496,18 +508,20 @@ impl<M> Inbox<M> {
         state.taken = state.taken.saturating_sub(more);
     }
 
-    /// Takes some of what waits into an empty batch.
+    /// Takes what waits into an empty batch.
     pub(crate) fn take(&self, cx: &Context<'_>, batch: &mut VecDeque<M>) -> Poll<Taken> {
         self.state.poll(cx, |state, look| {
             self.count(state);
-            let most = (state.capacity / 2).clamp(1, BUDGET).min(state.queue.len());
-            if most > 0 {
-                if most == state.queue.len() {
-                    swap(&mut state.queue, batch);
+            if !state.queue.is_empty() {
+                let waiting = state.queue.len();
+                // The oldest cannot be dropped out of the actor's hands: there are never many in them.
+                if self.settings.mailbox.overflow == Overflow::DropOldest && waiting > 1 {
+                    state.taken = (state.capacity / 2).clamp(1, BUDGET).min(waiting);
+                    batch.extend(state.queue.drain(..state.taken));
                 } else {
-                    batch.extend(state.queue.drain(..most));
+                    state.taken = waiting;
+                    swap(&mut state.queue, batch);
                 }
-                state.taken = most;
                 return Turn::Ready(Taken::Some);
             }
             if state.urgent.is_empty() {
@@ -518,6 +532,11 @@ impl<M> Inbox<M> {
             }
             Turn::Ready(Taken::Some)
         })
+    }
+
+    /// Others have their turn; what is done leaves room for them.
+    pub(crate) fn others_turn(&self) {
+        self.state.change(|state| self.count(state));
     }
 
     /// The actor waits in the middle of a message; those before it leave room.
@@ -541,9 +560,9 @@ impl<M> Inbox<M> {
             state.urgent_taken = false;
             state.handling = None;
             state.again = again;
-            while let Some(message) = batch.pop_back() {
-                state.queue.push_front(message);
-            }
+            // What came since then is less than what is left of a long batch, after each of many crashes.
+            swap(&mut state.queue, batch);
+            state.queue.append(batch);
         });
     }
 
@@ -615,9 +634,13 @@ impl<M> Inbox<M> {
     /// Those who waited for an answer that was dropped while a message was handled without trouble.
     #[inline]
     pub(crate) fn settle_orphans(&self, exit: Option<&Exit>) {
-        if self.signals.load(Ordering::Acquire) & ORPHANS == 0 {
-            return;
+        if self.signals.load(Ordering::Acquire) & ORPHANS != 0 {
+            self.settle_all(exit);
         }
+    }
+
+    #[cold]
+    fn settle_all(&self, exit: Option<&Exit>) {
         let orphans = {
             let mut orphans = lock(&self.orphans);
             self.signals.fetch_and(!ORPHANS, Ordering::AcqRel);

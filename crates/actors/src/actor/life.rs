@@ -44,10 +44,13 @@ macro_rules! lead {
             let clock = context.runtime().clock().clone();
             let mut pipes = Pipes::new();
             let exit = loop {
-                let message = match context.next(&mut pipes).await {
-                    Next::Message(message) => message,
-                    Next::Stop => break Exit::Normal,
-                    Next::Struck(exit) => break exit,
+                let message = match context.next_in_hand() {
+                    Some(message) => message,
+                    None => match context.next(&mut pipes).await {
+                        Next::Message(message) => message,
+                        Next::Stop => break Exit::Normal,
+                        Next::Struck(exit) => break exit,
+                    },
                 };
                 let name = A::name_of(&message);
                 context.begins(&message);
