@@ -62,7 +62,8 @@ async fn a_stream_that_is_always_ready_keeps_nobody_waiting(runtime: Runtime) {
     let first = notes.iter().position(|note| *note == 100).unwrap();
     let last = notes.iter().position(|note| *note == 149).unwrap();
     assert!(last - first <= 100, "{first} {last}");
-    let (seven, eight) = (notes.iter().filter(|n| **n == 7).count(), notes.iter().filter(|n| **n == 8).count());
+    let (seven, eight) =
+        (notes.iter().filter(|n| **n == 7).count(), notes.iter().filter(|n| **n == 8).count());
     assert!(seven.abs_diff(eight) <= 1, "{seven} {eight}");
     // Nor does it keep the actor from being stopped.
     assert!(tree.shutdown().await.is_clean());

@@ -301,3 +301,74 @@ fn a_puppet_and_its_parts_are_what_they_say() {
     let full = StashFull(3);
     assert_eq!(full.to_string(), "there is no room to put another message aside");
 }
+
+/// Puts numbers aside, fails over them or notes them, as chance has it, until it is calm.
+struct Moody {
+    log: Log,
+    calm: Arc<std::sync::atomic::AtomicBool>,
+}
+
+#[derive(Clone)]
+enum Turn {
+    Number(u32),
+    Flush,
+}
+
+impl Actor for Moody {
+    type Message = Turn;
+    type Error = String;
+
+    async fn handle(&mut self, turn: Turn, context: &mut Context<Self>) -> Result<(), String> {
+        let Turn::Number(number) = turn else {
+            context.unstash_all();
+            return Ok(());
+        };
+        let clock = context.runtime().clock().clone();
+        let calm = self.calm.load(std::sync::atomic::Ordering::SeqCst);
+        match clock.random_below(if calm { 1 } else { 6 }) {
+            1 => return Err("a mood".into()),
+            2 => {
+                clock.sleep(Duration::from_millis(clock.random_below(3))).await;
+                panic!("a mood")
+            }
+            3 => {
+                if let Err(StashFull(_)) = context.stash(turn) {
+                    self.log.note(number);
+                }
+                return Ok(());
+            }
+            4 => context.unstash_all(),
+            5 => clock.sleep(Duration::from_millis(clock.random_below(3))).await,
+            _ => {}
+        }
+        self.log.note(number);
+        Ok(())
+    }
+}
+
+#[apply(sim_test)]
+async fn whatever_the_moods_every_message_is_handled_once_or_a_dead_letter(runtime: Runtime) {
+    const MANY: u32 = 30;
+    let log = Log::default();
+    let calm = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (inside, mood, sink) = (log.clone(), Arc::clone(&calm), log.clone());
+    let mailbox = Mailbox::bounded(4).redeliver(1).dead_letters(move |letter| match letter.message {
+        Turn::Number(number) => sink.note(number),
+        Turn::Flush => {}
+    });
+    let make = move || Moody { log: inside.clone(), calm: Arc::clone(&mood) };
+    let (addr, spec) = Spec::actor_with("moody", mailbox, make);
+    let tree = supervisor().child(spec).start(&runtime).await.unwrap();
+    for number in 0..MANY {
+        addr.tell(Turn::Number(number)).await.unwrap();
+    }
+    calm.store(true, std::sync::atomic::Ordering::SeqCst);
+    addr.tell(Turn::Flush).await.unwrap();
+    runtime.clock().sleep(Duration::from_secs(10)).await;
+    addr.tell(Turn::Flush).await.unwrap();
+    runtime.clock().sleep(Duration::from_secs(10)).await;
+    let mut notes = log.notes();
+    notes.sort_unstable();
+    assert_eq!(notes, (0..MANY).collect::<Vec<_>>());
+    assert!(tree.shutdown().await.is_clean());
+}

@@ -18,7 +18,7 @@ const A_FEW: u64 = MANY / 10;
 struct Echo;
 
 enum Message {
-    Say(u64),
+    Say,
     Ask(u64, Reply<u64>),
 }
 
@@ -28,7 +28,7 @@ impl Actor for Echo {
 
     async fn handle(&mut self, message: Message, _: &mut Context<Self>) -> Result<(), Infallible> {
         match message {
-            Message::Say(_) => {}
+            Message::Say => {}
             Message::Ask(n, reply) => reply.send(n),
         }
         Ok(())
@@ -61,8 +61,8 @@ fn a_question_allocates_once_and_through_an_asker_never() {
         drop(asker.ask(|reply| Message::Ask(1, reply)));
         assert_eq!(asker.ask(|reply| Message::Ask(2, reply)).await.unwrap(), 2);
         let told = third_round(async || {
-            for n in 0..MANY {
-                echo.tell(Message::Say(n)).await.unwrap();
+            for _ in 0..MANY {
+                echo.tell(Message::Say).await.unwrap();
             }
         });
         let told = told.await;

@@ -23,7 +23,10 @@ async fn an_actor_is_found_by_its_name_until_it_is_gone(runtime: Runtime) {
     names.register("it", &one).unwrap();
     names.register(7, &one).unwrap();
     let taken = names.register("it", &two).unwrap_err();
-    assert_eq!((taken.name().name(), taken.to_string()), (Some("it"), "there is an actor called it".to_owned()));
+    assert_eq!(
+        (taken.name().name(), taken.to_string()),
+        (Some("it"), "there is an actor called it".to_owned())
+    );
     assert!(names.find::<Message>("it").unwrap() == one);
     assert!(names.find::<u32>("it").is_none());
     assert_eq!(names.names(), [weirs_actors::Id::from("it"), weirs_actors::Id::from(7)]);

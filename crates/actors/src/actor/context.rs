@@ -376,16 +376,16 @@ impl<A: Role> Context<A> {
     pub(super) fn next_in_hand(&mut self) -> Option<A::Told> {
         if self.in_one_go >= BUDGET
             || self.ends
-            || self.beside.is_some()
-            || self.again.is_some()
             || self.life.node.flags() & STOP != 0
-            || self.inbox.has_urgent()
+            || self.again.is_some()
+            || self.beside.is_some()
+            || self.inbox.has_news()
         {
             return None;
         }
-        let message = self.batch.pop_front()?;
-        (self.busy, self.lane) = (true, Lane::Queue);
-        Some(message)
+        let message = self.batch.pop_front();
+        (self.busy, self.lane) = (message.is_some(), Lane::Queue);
+        message
     }
 
     /// Waits for the next message, and hands it out.

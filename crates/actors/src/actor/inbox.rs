@@ -450,10 +450,16 @@ impl<M> Inbox<M> {
         result
     }
 
-    /// Whether something comes before the messages in hand: urgent ones, or the failure of one it is linked to.
+    /// Whether anything comes before the messages in the actor's hands.
+    #[inline]
+    pub(crate) fn has_news(&self) -> bool {
+        self.signals.load(Ordering::Acquire) & (URGENT | STRUCK) != 0
+    }
+
+    /// Whether there are urgent messages.
     #[inline]
     pub(crate) fn has_urgent(&self) -> bool {
-        self.signals.load(Ordering::Acquire) & (URGENT | STRUCK) != 0
+        self.signals.load(Ordering::Acquire) & URGENT != 0
     }
 
     /// The next urgent message, if there is one.
@@ -509,7 +515,7 @@ impl<M> Inbox<M> {
             if !state.queue.is_empty() {
                 let waiting = state.queue.len();
                 // The oldest cannot be dropped out of the actor's hands: there are never many in them.
-                if self.settings.overflow == Overflow::DropOldest && waiting > 1 {
+                if self.settings.mailbox.overflow == Overflow::DropOldest && waiting > 1 {
                     state.taken = (state.capacity / 2).clamp(1, BUDGET).min(waiting);
                     batch.extend(state.queue.drain(..state.taken));
                 } else {

@@ -17,10 +17,11 @@ pub struct MailboxOf<M> {
 
 /// What few mailboxes have.
 pub(super) struct Special<M> {
-    again: Option<(u32, fn(&M) -> M)>,
+    again: Option<(u32, Copy<M>)>,
     sink: Option<Sink<M>>,
 }
 
+type Copy<M> = fn(&M) -> M;
 type Sink<M> = Arc<dyn Fn(DeadLetter<M>) + Send + Sync>;
 
 /// A message that was not delivered.

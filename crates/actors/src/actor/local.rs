@@ -51,7 +51,7 @@ use crate::supervise::{Face, Kind, Spec, Supervisor};
 /// let label = spawn_local("label", { let shown = shown.clone(); move || Label(shown) }, &runtime);
 /// pool.run_until(async {
 ///     label.tell("hello".to_owned()).await.unwrap();
-///     label.shutdown().await;
+///     label.drain().await.unwrap();
 /// });
 /// assert_eq!(*shown.borrow(), "hello");
 /// ```

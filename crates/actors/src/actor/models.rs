@@ -48,7 +48,7 @@ impl<M: Send + 'static> Queue<M> {
 
     /// A life ends.
     pub fn give_back(&mut self) {
-        self.inbox.give_back(&mut self.batch);
+        self.inbox.give_back(&mut self.batch, None);
     }
 
     /// No more messages are taken.

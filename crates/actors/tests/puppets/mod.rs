@@ -5,14 +5,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use weirs_actors::Exit;
 use weirs_actors::actor::{Actor, Addr, Context, Mailbox, MailboxOf, Reply};
 use weirs_actors::supervise::{Spec, Supervisor};
-use weirs_actors::Exit;
 use weirs_runtime::{Instant, Runtime};
 
-pub type Step = Box<dyn FnOnce(&mut Context<Puppet>) + Send>;
+pub(crate) type Step = Box<dyn FnOnce(&mut Context<Puppet>) + Send>;
 
-pub enum Message {
+pub(crate) enum Message {
     /// Noted.
     Note(u32),
     /// Waited for in the middle of a handler.
@@ -28,13 +28,13 @@ pub enum Message {
 }
 
 impl Message {
-    pub fn run(step: impl FnOnce(&mut Context<Puppet>) + Send + 'static) -> Self {
+    pub(crate) fn run(step: impl FnOnce(&mut Context<Puppet>) + Send + 'static) -> Self {
         Self::Do(Box::new(step))
     }
 }
 
 #[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Seen>>);
+pub(crate) struct Log(Arc<Mutex<Seen>>);
 
 #[derive(Default)]
 struct Seen {
@@ -45,35 +45,35 @@ struct Seen {
 }
 
 impl Log {
-    pub fn notes(&self) -> Vec<u32> {
+    pub(crate) fn notes(&self) -> Vec<u32> {
         self.0.lock().unwrap().notes.clone()
     }
 
-    pub fn times(&self) -> Vec<(u32, Instant)> {
+    pub(crate) fn times(&self) -> Vec<(u32, Instant)> {
         self.0.lock().unwrap().times.clone()
     }
 
-    pub fn exits(&self) -> Vec<String> {
+    pub(crate) fn exits(&self) -> Vec<String> {
         self.0.lock().unwrap().exits.clone()
     }
 
-    pub fn undelivered(&self) -> Vec<u32> {
+    pub(crate) fn undelivered(&self) -> Vec<u32> {
         self.0.lock().unwrap().undelivered.clone()
     }
 
-    pub fn note(&self, note: u32) {
+    pub(crate) fn note(&self, note: u32) {
         self.0.lock().unwrap().notes.push(note);
     }
 
-    pub fn puppet(&self) -> Puppet {
+    pub(crate) fn puppet(&self) -> Puppet {
         Puppet(self.clone())
     }
 
-    pub fn spec(&self, id: &'static str) -> (Addr<Message>, Spec) {
+    pub(crate) fn spec(&self, id: &'static str) -> (Addr<Message>, Spec) {
         self.spec_with(id, Mailbox::default())
     }
 
-    pub fn spec_with(
+    pub(crate) fn spec_with(
         &self,
         id: &'static str,
         mailbox: impl Into<MailboxOf<Message>>,
@@ -84,11 +84,11 @@ impl Log {
 }
 
 /// A supervisor that does not give up.
-pub fn supervisor() -> Supervisor {
+pub(crate) fn supervisor() -> Supervisor {
     Supervisor::one_for_one().name("app").intensity(1000, Duration::from_secs(1_000_000))
 }
 
-pub struct Puppet(pub Log);
+pub(crate) struct Puppet(pub(crate) Log);
 
 impl Actor for Puppet {
     type Message = Message;
@@ -129,17 +129,17 @@ impl Actor for Puppet {
     }
 }
 
-pub async fn run(addr: &Addr<Message>, step: impl FnOnce(&mut Context<Puppet>) + Send + 'static) {
+pub(crate) async fn run(addr: &Addr<Message>, step: impl FnOnce(&mut Context<Puppet>) + Send + 'static) {
     addr.tell(Message::run(step)).await.unwrap();
 }
 
 /// Waits until everything that was told before is handled.
-pub async fn sync(addr: &Addr<Message>) {
+pub(crate) async fn sync(addr: &Addr<Message>) {
     addr.ask(Message::Sync).await.unwrap();
 }
 
 /// Waits until this holds.
-pub async fn until(runtime: &Runtime, holds: impl Fn() -> bool) {
+pub(crate) async fn until(runtime: &Runtime, holds: impl Fn() -> bool) {
     while !holds() {
         runtime.clock().sleep(Duration::from_millis(1)).await;
     }
