@@ -1,6 +1,6 @@
 //! The programs of this package, run as a user would, and what they print.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 #[test]
 fn the_lost_wakeup_is_found_and_its_line_finds_it_again() {
@@ -302,7 +302,6 @@ asked while it was down: 9, the circuit opened 2 times and is Closed
 fn a_server_ends_in_order() {
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::TcpStream;
-    use std::process::Stdio;
 
     let mut server =
         Command::new(env!("CARGO_BIN_EXE_graceful")).stdout(Stdio::piped()).spawn().expect("it starts");
@@ -358,6 +357,90 @@ dead letter 52: another attempt would not help (Some(Inner(\"no such thing\")))
 }
 
 #[test]
+fn a_live_pipeline_is_a_line_each_second_without_a_terminal() {
+    let expected = "\
+\x20        queued before               charged    order to charge  turned
+sec load parse price charge  circuit   per s  done     p50     p95    away  dead
+  0  100     0     0      0  closed        0     0    0 ms    0 ms       0     0
+  1  100     0     0      0  closed       94    94   72 ms   92 ms       0     1
+  2  100     0     0      0  closed      101   195   73 ms   96 ms       0     3
+-- who charges does not answer
+  3  100     0     0      0  closed       98   293   73 ms   96 ms       0     4
+  4  100     0    17     64  open          3   296   73 ms   96 ms       0     5
+  5  100    47    63     64  open          0   296   73 ms   96 ms       0     5
+  6  100    63    63     64  open          0   296   73 ms   96 ms      87     5
+-- who charges answers again
+  7  100    63    63     64  open          0   296   73 ms   96 ms     193     5
+  8  100    16    52     64  closed       75   371   78 ms   4.5 s     271     6
+-- no more orders: finishes what is there
+  9  100     0     0     44  closed      200   571  690 ms   4.5 s     271     9
+";
+    let live = |arguments: &[&str]| {
+        let mut live = Command::new(env!("CARGO_BIN_EXE_live_pipeline"));
+        live.args(arguments).stdin(Stdio::null());
+        live
+    };
+    let told = output(live(&["--runtime", "sim", "--seconds", "9"]));
+    assert_eq!(&told[..expected.len().min(told.len())], expected, "{told}");
+    assert!(told.ends_with(", 0 lost\n"), "{told}");
+    assert_eq!(told, output(live(&["--runtime", "sim", "--seconds", "9"])));
+    assert_ne!(told, output(live(&["--runtime", "sim", "--seconds", "9", "--seed", "8"])));
+
+    let started = ["smol", "async-std", "tokio"].map(|runtime| {
+        let mut live = live(&["--runtime", runtime, "--seconds", "1"]);
+        live.stdout(Stdio::piped()).spawn().expect("it starts")
+    });
+    for live in started {
+        let output = live.wait_with_output().expect("it ends");
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && told.ends_with(", 0 lost\n"), "{told}");
+    }
+}
+
+/// In a real terminal, with real keys.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_live_pipeline_gives_the_terminal_back() {
+    use std::io::{Read, Write};
+
+    let command = format!("stty cols 80 rows 24; {}; stty -a", env!("CARGO_BIN_EXE_live_pipeline"));
+    let mut terminal = Command::new("script")
+        .args(["--quiet", "--flush", "--return", "--command", &command, "/dev/null"])
+        .env("TERM", "xterm-256color")
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut keys = terminal.stdin.take().expect("a pipe");
+    let mut shown = terminal.stdout.take().expect("a pipe");
+    let mut until = |wanted: &str| {
+        let (mut text, mut part) = (Vec::new(), [0; 4096]);
+        while !String::from_utf8_lossy(&text).contains(wanted) {
+            let read = shown.read(&mut part).expect("text");
+            assert!(read > 0, "no {wanted:?} in {}", String::from_utf8_lossy(&text));
+            text.extend_from_slice(&part[..read]);
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let red = "\u{1b}[38;5;9m";
+    let began = until("from the order to its charge");
+    assert!(began.contains("\u{1b}[?1049h") && !began.contains(red), "{began:?}");
+    keys.write_all(b"o").expect("it is typed");
+    until(&format!("{red}on"));
+    // The first one finishes what is there, the second one does not.
+    keys.write_all(b"qq").expect("it is typed");
+    let ended = until("-extproc");
+    let (_, after) = ended.split_once("\u{1b}[?1049l").expect("it leaves the screen");
+    let (report, modes) = after.split_once(", 0 lost\r\n").expect("a report");
+    assert!(report.starts_with("\u{1b}[?25h"), "{report:?}");
+    for mode in ["icanon", "isig", "echo"] {
+        assert!(modes.split_whitespace().any(|word| word == mode), "{mode} in {modes}");
+    }
+    assert!(terminal.wait().expect("it ends").success());
+}
+
+#[test]
 fn a_crash_of_the_consumer_loses_no_message() {
     let expected = "the consumer crashed: true\n\
         the broker has 12 of 20 messages again\n\
@@ -373,7 +456,6 @@ fn a_batch_goes_on_where_it_was_stopped() {
     use std::fs;
     use std::io::{BufRead, BufReader};
     use std::path::Path;
-    use std::process::Stdio;
 
     const RECORDS: usize = 30_000;
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("batch");

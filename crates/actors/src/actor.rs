@@ -2,10 +2,23 @@
 
 mod address;
 mod ask;
+mod asker;
+mod beside;
 mod context;
+mod edge;
+mod host;
 mod inbox;
+mod letters;
 mod life;
+mod link;
+mod local;
+#[cfg(loom)]
+pub(crate) mod models;
+mod role;
+mod sources;
 mod spec;
+mod stash;
+mod timers;
 
 use std::any::type_name;
 use std::error::Error;
@@ -13,9 +26,17 @@ use std::future::Future;
 
 pub use address::{Addr, Recipient, Tell, TellError, TryTellError, WeakAddr};
 pub use ask::{Ask, AskError, Reply};
+pub use asker::Asker;
 pub use context::Context;
+pub use host::LocalHost;
 pub use inbox::{Mailbox, Overflow};
+pub use letters::{DeadLetter, MailboxOf};
+pub use local::{Local, LocalActor, LocalContext, spawn_local};
+pub use role::Role;
+pub use sources::SourceKey;
 pub use spec::{Lone, spawn};
+pub use stash::StashFull;
+pub use timers::Timer;
 
 pub(crate) use ask::Orphan;
 
@@ -89,8 +110,8 @@ pub trait Actor: Sized + Send + 'static {
         context: &mut Context<Self>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// A life ends: it was asked to stop, or an error ends it. Not called after a panic or a kill. The time to
-    /// stop holds for it too.
+    /// A life ends: it was asked to stop, or an error ends it. Not called after a panic or a kill. The time
+    /// to stop holds for it too.
     fn stopping(&mut self, why: &Exit, context: &mut Context<Self>) -> impl Future<Output = ()> + Send {
         let _ = (why, context);
         async {}

@@ -1,6 +1,6 @@
 //! Who is being polled on this thread: the child whose task it is.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use crate::Exit;
@@ -10,11 +10,26 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<Node>>> = const { RefCell::new(None) };
 }
 
+// It is looked at by the models, whose threads are not the system's.
+#[cfg(loom)]
+loom::thread_local! {
+    static UNHEARD: Cell<Option<Unheard>> = Cell::new(None);
+}
+#[cfg(not(loom))]
+thread_local! {
+    static UNHEARD: Cell<Option<Unheard>> = const { Cell::new(None) };
+}
+
 /// Puts back who was there before.
 pub(crate) struct Entered(Option<Arc<Node>>);
 
 pub(crate) fn enter(node: &Arc<Node>) -> Entered {
     Entered(CURRENT.with(|current| current.replace(Some(Arc::clone(node)))))
+}
+
+/// Nobody is, for as long as what goes on is not the child's own work.
+pub(crate) fn outside() -> Entered {
+    Entered(CURRENT.with(|current| current.replace(None)))
 }
 
 impl Drop for Entered {
@@ -27,6 +42,33 @@ impl Drop for Entered {
 /// The child whose task runs on this thread.
 pub(crate) fn node() -> Option<Arc<Node>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// Why a message is let go that no actor has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unheard {
+    /// The actor ended for good.
+    Closed,
+    /// The queue was full, and its rule is to drop.
+    Overflow,
+}
+
+/// Lets messages go that no actor has seen: the replies in them tell so, whoever's task this is.
+pub(crate) fn unheard<R>(why: Unheard, let_go: impl FnOnce() -> R) -> R {
+    struct Before(Option<Unheard>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            let _ = UNHEARD.try_with(|unheard| unheard.set(self.0));
+        }
+    }
+    let before = UNHEARD.try_with(|unheard| unheard.replace(Some(why))).unwrap_or(None);
+    let _before = Before(before);
+    let_go()
+}
+
+/// Whether what is dropped now was never seen by an actor, and why.
+pub(crate) fn is_unheard() -> Option<Unheard> {
+    UNHEARD.try_with(Cell::get).unwrap_or(None)
 }
 
 /// The life of that child ended so: whoever waits for its answers hears of it.

@@ -30,6 +30,8 @@ pub enum Exit {
     Late,
     /// It was a supervisor and gave up: there were more restarts than allowed.
     GaveUp(Arc<GaveUp>),
+    /// It was an actor, and one that it was [linked](crate::actor::Context::link) to failed.
+    Linked(Arc<Linked>),
     /// Its executor dropped it: most often that was shut down.
     Lost,
 }
@@ -41,6 +43,22 @@ pub struct GaveUp {
     pub child: Id,
     /// How it ended last.
     pub exit: Exit,
+}
+
+/// Who failed, and took those with it who were linked to it. If these were linked to others in turn, it is
+/// the first of them all.
+#[derive(Clone, Debug)]
+pub struct Linked {
+    /// Where it stands in its tree.
+    pub path: String,
+    /// How it ended.
+    pub exit: Exit,
+}
+
+impl fmt::Display for Linked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.exit)
+    }
 }
 
 impl fmt::Display for GaveUp {
@@ -78,6 +96,7 @@ impl fmt::Display for Exit {
             Self::Killed => f.write_str("killed"),
             Self::Late => f.write_str("not ready in time"),
             Self::GaveUp(why) => write!(f, "gave up on {why}"),
+            Self::Linked(other) => write!(f, "linked to {other}"),
             Self::Lost => f.write_str("lost by its executor"),
         }
     }

@@ -10,11 +10,21 @@ mod exit;
 pub mod guide;
 mod id;
 mod invalid;
+mod ordered;
 mod panics;
+pub mod registry;
 pub mod supervise;
 mod sync;
+mod ties;
 
 pub use dead::DeadReason;
-pub use exit::{Exit, GaveUp, IntoExit};
+pub use exit::{Exit, GaveUp, IntoExit, Linked};
 pub use id::Id;
 pub use invalid::Invalid;
+
+/// The way into what the models of `tests/models` check.
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod models {
+    pub use crate::actor::models::*;
+}

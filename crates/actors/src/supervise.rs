@@ -34,3 +34,5 @@ pub use supervisor::{Supervisor, Tree};
 
 pub(crate) use command::Which;
 pub(crate) use node::{Face, LAST, Node, STOP};
+pub(crate) use runner::{Runner, Seat};
+pub(crate) use spec::Launch;

@@ -15,7 +15,7 @@ enum Message {
     Fail,
     Panic(Reply<()>),
     Forget(Reply<()>),
-    Through(Addr<Message>, Reply<Result<u64, AskError>>),
+    Through(Addr<Self>, Reply<Result<u64, AskError>>),
     Me(Reply<Result<u64, AskError>>),
 }
 
@@ -76,7 +76,8 @@ runtime_test! {
         assert_eq!(counter.ask(Message::Get).await.unwrap(), 5);
         assert_eq!(counter.ask(Message::Life).await.unwrap(), 2);
         let crashed = counter.ask(Message::Panic).await;
-        assert!(matches!(&crashed, Err(AskError::Crashed(exit)) if exit.to_string() == "panicked: told to"), "{crashed:?}");
+        let Err(AskError::Crashed(exit)) = crashed else { panic!("{crashed:?}") };
+        assert_eq!(exit.to_string(), "panicked: told to");
         assert_eq!(counter.ask(Message::Life).await.unwrap(), 3);
         assert!(matches!(counter.ask(Message::Forget).await, Err(AskError::NoReply)));
         let snapshot = tree.snapshot();

@@ -46,7 +46,7 @@ async fn the_window_slides(runtime: Runtime) {
     assert!(tree.shutdown().await.is_clean());
 }
 
-/// Erlang counts whole seconds: with one restart in a second, a second crash after 1100 ms was always the end.
+/// Erlang counts whole seconds: with one restart in a second, a crash 1100 ms later was always the end.
 #[apply(sim_test)]
 async fn the_window_is_exact(runtime: Runtime) {
     for (gap, survives) in [(SECOND - Duration::from_nanos(1), false), (SECOND, true), (1100 * MS, true)] {
@@ -203,7 +203,7 @@ async fn a_hung_first_start_fails_in_its_time(runtime: Runtime) {
     lab.expect_nobody();
 }
 
-/// otp PR #1287, EEP PR #28: a child that cannot start for a second burns the whole intensity in a microsecond.
+/// otp PR #1287, EEP PR #28: a child that cannot start for a second burns the intensity in a microsecond.
 #[apply(sim_test)]
 async fn a_restart_storm_does_not_burn_the_intensity(runtime: Runtime) {
     let outage = |backoff: Option<Backoff>| {

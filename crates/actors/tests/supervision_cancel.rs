@@ -38,7 +38,11 @@ async fn shutdown(runtime: Runtime) {
             || async {
                 let tree = tree_of(&lab, &runtime).await;
                 *trees.lock().unwrap() = Some(tree.handle());
-                if kill { tree.kill().await } else { tree.shutdown().await };
+                if kill {
+                    tree.kill().await
+                } else {
+                    tree.shutdown().await
+                };
             },
             gone,
         )
@@ -143,7 +147,8 @@ async fn stop_restart_and_delete_child(runtime: Runtime) {
 
 #[apply(runtime_test)]
 async fn start_and_stop_in_a_pool(runtime: Runtime) {
-    let (pool, spec) = Pool::once("pool", async |(), life: Incarnation| life.cancelled().await).most(1).build();
+    let (pool, spec) =
+        Pool::once("pool", async |(), life: Incarnation| life.cancelled().await).most(1).build();
     let tree = Supervisor::one_for_one().child(spec).start(&runtime).await.unwrap();
     let last = Mutex::new(0);
     cancel_at_every_poll(

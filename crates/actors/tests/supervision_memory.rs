@@ -81,6 +81,6 @@ async fn idle(runtime: &Runtime) {
     }
     let pooled = stretch.end().leaked_bytes as u64 / MANY;
     drop(tree.shutdown().await);
-    println!("bytes per idle child: {plain} under a supervisor, {pooled} in a pool");
-    assert!(plain <= 1200 && pooled <= 1200, "{plain}, {pooled}");
+    // With the lists' room for more: a third of what they hold.
+    assert!(plain <= 1100 && pooled <= 1100, "{plain} under a supervisor, {pooled} in a pool");
 }

@@ -58,6 +58,20 @@ impl<J, E> DeadLetter<J, E> {
     }
 }
 
+impl<J, E> DeadLetter<J, E> {
+    /// The job, and all the rest.
+    pub(crate) fn open(self) -> (J, DeadLetter<(), E>) {
+        let Self { job, error, panic, attempts, first_at, last_at, reason, redrives } = self;
+        (job, DeadLetter { job: (), error, panic, attempts, first_at, last_at, reason, redrives })
+    }
+
+    /// The same history of another job.
+    pub(crate) fn about<K>(self, job: K) -> DeadLetter<K, E> {
+        let Self { job: _, error, panic, attempts, first_at, last_at, reason, redrives } = self;
+        DeadLetter { job, error, panic, attempts, first_at, last_at, reason, redrives }
+    }
+}
+
 impl<J, E: fmt::Debug> fmt::Debug for DeadLetter<J, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeadLetter")

@@ -12,6 +12,7 @@ mod pipeline;
 mod pool;
 mod resilient;
 mod source;
+mod turn;
 mod work_queue;
 
 pub use dead_letter::{DeadLetter, DeadLetterRing, Reason, RingStats};
@@ -35,7 +36,8 @@ pub mod plumbing {
     pub use crate::pipeline::plumbing::*;
 }
 pub use resilient::{
-    Answer, Answered, ResilientBuilder, ResilientCounts, ResilientDrained, ResilientEvent, ResilientIntake,
-    ResilientPipeline, ResilientResults, ResilientStats, ResilientSubmit, Unfinished,
+    Answer, Answered, RedriveError, ResilientBuilder, ResilientCounts, ResilientDrained, ResilientEvent,
+    ResilientIntake, ResilientPipeline, ResilientRedrive, ResilientResults, ResilientStats, ResilientSubmit,
+    Unfinished,
 };
 pub use source::{AckCounts, AckError, Delivery, Receipt, ack_each};

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use pin_project_lite::pin_project;
 use weirs_runtime::PanicPayload;
 
 /// Runs user code; its panic is a value.
@@ -22,6 +23,50 @@ pub(crate) fn poll_contained<F: Future>(
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
         Err(payload) => Poll::Ready(Err(payload)),
+    }
+}
+
+pin_project! {
+    /// User code whose destructor does not panic where it is dropped with other things: a second panic would
+    /// end the program.
+    pub(crate) struct Fenced<F> {
+        #[pin]
+        inner: Option<F>,
+    }
+
+    impl<F> PinnedDrop for Fenced<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut inner = this.project().inner;
+            if let Err(payload) = contain(|| inner.set(None)) {
+                let_go(payload);
+            }
+        }
+    }
+}
+
+impl<F> Fenced<F> {
+    pub(crate) fn new(inner: Option<F>) -> Self {
+        Self { inner }
+    }
+
+    /// The code itself, while it is there.
+    pub(crate) fn inner(self: Pin<&mut Self>) -> Option<Pin<&mut F>> {
+        self.project().inner.as_pin_mut()
+    }
+
+    /// Drops it here; its panic is a value.
+    pub(crate) fn end(self: Pin<&mut Self>) -> Result<(), PanicPayload> {
+        let mut inner = self.project().inner;
+        contain(|| inner.set(None))
+    }
+
+    /// Takes it out, where it was not pinned.
+    pub(crate) fn take(&mut self) -> Option<F> {
+        self.inner.take()
+    }
+
+    pub(crate) fn is_there(&self) -> bool {
+        self.inner.is_some()
     }
 }
 

@@ -125,6 +125,10 @@ impl<B: Blueprint> Pipeline<B> {
 /// ```
 pub trait ParMap: Stream<Item: Send + 'static> + Sized + Send + 'static {
     /// So many at once; results in the order of the items.
+    ///
+    /// # Panics
+    /// With more than 2^24 workers.
+    #[track_caller]
     fn par_map<U, F, Fut>(self, workers: NonZeroUsize, f: F, runtime: &Runtime) -> ParMapped<U>
     where
         F: Fn(Self::Item) -> Fut + Send + Sync + 'static,
@@ -135,6 +139,10 @@ pub trait ParMap: Stream<Item: Send + 'static> + Sized + Send + 'static {
     }
 
     /// So many at once; results as they come.
+    ///
+    /// # Panics
+    /// With more than 2^24 workers.
+    #[track_caller]
     fn par_map_unordered<U, F, Fut>(self, workers: NonZeroUsize, f: F, runtime: &Runtime) -> ParMapped<U>
     where
         F: Fn(Self::Item) -> Fut + Send + Sync + 'static,
@@ -169,6 +177,7 @@ impl<S: Stream<Item: Send + 'static> + Send + 'static> ParMap for S {}
 pub struct ParMapped<U>(PipelineStream<Result<U, PanicPayload>>);
 
 impl<U: Send + 'static> ParMapped<U> {
+    #[track_caller]
     fn start<S, F, Fut>(
         stream: S,
         workers: NonZeroUsize,
@@ -187,10 +196,10 @@ impl<U: Send + 'static> ParMapped<U> {
         };
         let source: Pipeline<FromStream<S>> = Pipeline::source(stream);
         let pipeline = each_outcome(source, "par_map", workers.get(), work, order);
-        let Ok(results) = PipelineStream::start(pipeline, workers, runtime) else {
-            unreachable!("one stage, and some workers, make sense");
-        };
-        Self(results)
+        match PipelineStream::start(pipeline, workers, runtime) {
+            Ok(results) => Self(results),
+            Err(invalid) => panic!("{invalid}"),
+        }
     }
 }
 

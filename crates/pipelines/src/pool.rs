@@ -27,6 +27,7 @@ use weirs_runtime::{Runtime, block_on};
 
 pub use adaptive::{Controller, P95Latency, QueueWait, Window};
 pub use blocking::{Blocking, BlockingWorker};
+pub(crate) use builder::MOST_WORKERS;
 pub use builder::{BuildError, WorkerPoolBuilder};
 pub use call::{Call, CallError};
 pub use completion::{Completion, JobError, JobId};
@@ -155,6 +156,8 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     /// # Waiting
     /// While the queue is full, or too many results are unread. First come, first served. Where nobody reads,
     /// say so: [`discard_results`](WorkerPoolBuilder::discard_results), or drop [`results`](Self::results).
+    /// A job may hand in others, to its own pool too; but there it may wait for a place that only it could
+    /// make.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the job was not taken, and is dropped with the future.
@@ -169,6 +172,9 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     }
 
     /// Hands in a job if there is room at once.
+    ///
+    /// # Panics
+    /// If the [key](WorkerPoolBuilder::by_key) of the job does.
     ///
     /// # Errors
     /// The job comes back, with the reason.
@@ -198,7 +204,8 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     /// [`into_rest`](SubmitMany::into_rest) gives the rest back.
     ///
     /// # Panics
-    /// If the iterator does.
+    /// If the iterator does, or the [key](WorkerPoolBuilder::by_key) of a job: that job is dropped. Awaited
+    /// by `&mut`, it goes on with the others.
     ///
     /// # Errors
     /// The rest comes back when the pool is closed.
@@ -223,7 +230,8 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     /// Hands in a job, and waits for what comes of it: that goes to the caller, and not to the results.
     ///
     /// # Waiting
-    /// As [`submit`](Self::submit), and until the job has ended.
+    /// As [`submit`](Self::submit), and until the job has ended. In a job of the same pool it holds a worker
+    /// meanwhile: if all of them do that, they wait for ever.
     ///
     /// # Cancel safety
     /// Dropped before the job was taken, nothing happened. Dropped later, it is not begun, if it is not yet;

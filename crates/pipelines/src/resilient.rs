@@ -7,6 +7,7 @@ mod drain;
 mod gate;
 mod place;
 mod plan;
+mod redrive;
 mod results;
 mod stats;
 mod submit;
@@ -23,6 +24,7 @@ use weirs_resilience::Error;
 pub use answer::{Answer, Answered};
 pub use builder::ResilientBuilder;
 pub use drain::{ResilientDrained, Unfinished};
+pub use redrive::{RedriveError, ResilientRedrive};
 pub use results::ResilientResults;
 pub use stats::{ResilientCounts, ResilientEvent, ResilientStats};
 pub use submit::{ResilientIntake, ResilientSubmit};
@@ -137,7 +139,8 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> ResilientPipeline<
     }
 
     /// Hands a dead letter's job in again. Should it be given up once more, its letter says how often that
-    /// was.
+    /// was; and a job that comes back as often as the [cap](ResilientBuilder::redrive_cap) allows stays with
+    /// its letter.
     ///
     /// # Waiting
     /// As [`submit`](Self::submit).
@@ -146,9 +149,31 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> ResilientPipeline<
     /// Dropped before it is ready, the job was not taken, and is dropped with the future.
     ///
     /// # Errors
-    /// The job comes back when the pipeline is closed.
-    pub fn redrive(&self, letter: DeadLetter<J, Error<E>>) -> ResilientSubmit<'_, J, T, E> {
-        ResilientSubmit::new(&self.intake.0, letter.job, letter.redrives + 1)
+    /// The letter comes back when the pipeline is closed, or when it was handed in as often as may be.
+    ///
+    /// # Examples
+    /// ```
+    /// use futures_lite::StreamExt;
+    /// use weirs_pipelines::{Answer, RedriveError, ResilientPipeline};
+    /// use weirs_testing::sim::Sim;
+    ///
+    /// Sim::new(1).run(|runtime| async move {
+    ///     let work = async |_: u32| Err::<(), _>("closed");
+    ///     let pipeline = ResilientPipeline::builder(work).redrive_cap(2).build(&runtime).unwrap();
+    ///     let mut results = pipeline.results();
+    ///     pipeline.submit(7).await.unwrap();
+    ///     let kept = loop {
+    ///         let Answer::GivenUp(letter) = results.next().await.unwrap().answer else { unreachable!() };
+    ///         match pipeline.redrive(*letter).await {
+    ///             Err(RedriveError::TooOften(letter)) => break letter,
+    ///             handed_in => drop(handed_in.unwrap()),
+    ///         }
+    ///     };
+    ///     assert_eq!((kept.job, kept.redrives), (7, 2));
+    /// }).unwrap();
+    /// ```
+    pub fn redrive(&self, letter: DeadLetter<J, Error<E>>) -> ResilientRedrive<'_, J, T, E> {
+        ResilientRedrive::new(&self.intake.0, letter, self.plan.redrive_cap)
     }
 
     /// Another handle to hand in jobs by.
@@ -214,6 +239,7 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> ResilientPipeline<
             closed: pool.closed,
             paused: self.plan.paused.load(Ordering::Relaxed),
             limited: self.plan.limited.load(Ordering::Relaxed),
+            times: pool.times,
             circuit: self.plan.breaker.as_ref().map(|breaker| breaker.state()),
             counts: ResilientCounts { taken: pool.counts.taken, ..self.plan.counts() },
         }

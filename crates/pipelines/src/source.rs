@@ -4,8 +4,11 @@ mod each;
 
 use std::fmt;
 use std::future::Future;
+use std::thread::panicking;
 
 pub use each::{AckCounts, AckError, ack_each};
+
+use crate::panics::{contain, let_go};
 
 /// Tells a broker what became of a message.
 ///
@@ -73,8 +76,13 @@ struct Held<R: Receipt>(Option<R>);
 
 impl<R: Receipt> Drop for Held<R> {
     fn drop(&mut self) {
-        if let Some(receipt) = self.0.take() {
-            receipt.nack();
+        let Some(receipt) = self.0.take() else { return };
+        if !panicking() {
+            return receipt.nack();
+        }
+        // In the middle of a panic a second one would end the program.
+        if let Err(payload) = contain(|| receipt.nack()) {
+            let_go(payload);
         }
     }
 }

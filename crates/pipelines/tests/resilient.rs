@@ -540,3 +540,32 @@ async fn a_dropped_read_or_close_has_taken_nothing(runtime: Runtime) {
     seen.sort_unstable();
     assert_eq!(seen, [0, 1, 2, 3, 4, 5]);
 }
+
+#[apply(sim_test)]
+async fn what_jobs_wait_and_take_is_measured_if_told_to(runtime: Runtime) {
+    let clock = runtime.clock().clone();
+    let work = move |n: u32| {
+        let sleep = clock.sleep(ms(10));
+        async move {
+            sleep.await;
+            Ok::<_, &str>(n)
+        }
+    };
+    let pipeline = ResilientPipeline::builder(work.clone()).workers(1).measured().build(&runtime).unwrap();
+    for n in 0..3 {
+        pipeline.submit(n).await.unwrap();
+    }
+    runtime.clock().sleep(ms(5)).await;
+    let table = pipeline.stats().to_string();
+    assert!(table.starts_with("2 wait, 1 in hand, 0 unread\n3 taken, 0 done, 1 calls\nwait"), "{table}");
+    pipeline.close().await;
+    let times = pipeline.stats().times.unwrap();
+    assert_eq!((times.wait.count, times.work.count), (3, 3));
+    assert!((ms(10)..ms(11)).contains(&times.work.p50), "{times:?}");
+    assert!((ms(20)..ms(22)).contains(&times.wait.p99), "{times:?}");
+
+    let pipeline = ResilientPipeline::builder(work).build(&runtime).unwrap();
+    pipeline.submit(1).await.unwrap();
+    pipeline.close().await;
+    assert_eq!(pipeline.stats().times, None);
+}

@@ -30,6 +30,28 @@ async fn each_job_has_a_handle_of_its_type(runtime: Runtime) {
 }
 
 #[apply(runtime_test)]
+async fn a_closed_pool_gives_back_what_it_was_to_run(runtime: Runtime) {
+    let pool = TaskPool::new(&runtime, 1, 1).unwrap();
+    let endless = pool.run(pending::<()>()).await.unwrap();
+    while pool.stats().in_hand == 0 {
+        yield_now().await;
+    }
+    let waits = pool.run(pending::<()>()).await.unwrap();
+    // Whoever waits when it is closed, and whoever comes later.
+    let late = pool.run(async { 6 * 7 });
+    let closes = async {
+        yields(2).await;
+        drop(pool.close());
+    };
+    let (late, ()) = futures::join!(late, closes);
+    assert_eq!(late.unwrap_err().into_inner().await, 42);
+    let back = pool.run_blocking(|| "here").await.unwrap_err();
+    assert_eq!((back.to_string().is_empty(), back.into_inner()()), (false, "here"));
+    drop((endless, waits));
+    assert_eq!(pool.close().await.taken, 2);
+}
+
+#[apply(runtime_test)]
 async fn a_dropped_handle_cancels_and_a_detached_one_does_not(runtime: Runtime) {
     let pool = TaskPool::new(&runtime, 1, 3).unwrap();
     let in_flight = InFlight::new();

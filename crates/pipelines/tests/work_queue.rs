@@ -1,6 +1,8 @@
 //! The promises of the keyed work queue.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -103,6 +105,35 @@ async fn failures_wait_longer_each_time(runtime: Runtime) {
     assert_eq!(queue.add_rate_limited(7), None);
     assert!(WorkQueue::<u8>::with_backoff(runtime.clock(), ms(2), ms(1)).is_err());
     assert!(WorkQueue::<u8>::with_backoff(runtime.clock(), ms(0), ms(1)).is_err());
+}
+
+/// Panics when it is hashed, if it is a seven.
+#[derive(PartialEq, Eq)]
+struct Key(u64);
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        assert!(self.0 != 7, "as told");
+        self.0.hash(hasher);
+    }
+}
+
+#[apply(runtime_test)]
+async fn a_key_whose_hash_panics_keeps_nobody_else_waiting(runtime: Runtime) {
+    let queue = WorkQueue::<Key>::new(runtime.clock());
+    let other = runtime.spawn({
+        let queue = queue.clone();
+        async move { queue.next().await.map(|taken| taken.0) }
+    });
+    yields(2).await;
+    let add = |n| catch_unwind(AssertUnwindSafe(|| queue.add(Key(n))));
+    assert!(add(7).is_err() && add(1).is_ok());
+    assert_eq!(other.await.unwrap(), Some(1));
+    assert!(catch_unwind(AssertUnwindSafe(|| queue.add_after(Key(7), ms(1)))).is_err());
+    assert!(add(2).is_ok());
+    assert_eq!(queue.next().await.unwrap().0, 2);
+    queue.shut_down();
+    queue.drained().await;
 }
 
 #[apply(runtime_test)]

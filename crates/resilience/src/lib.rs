@@ -29,9 +29,9 @@ mod timeout;
 
 pub use async_policy::{AsyncPolicy, AsyncState, Next, NextOnce, Run, RunOnce, from_async, from_async_once};
 pub use attempt::{Attempt, Lane};
-pub use backoff::{Backoff, Delays, Jitter};
 #[doc(hidden)]
 pub use backoff::Progress as BackoffProgress;
+pub use backoff::{Backoff, Delays, Jitter};
 #[doc(hidden)]
 pub use breaker::breaker_model;
 pub use breaker::{

@@ -3,7 +3,8 @@
 //! `batch DIRECTORY [RECORDS]` reads `records.txt` (which it makes at first), does something slow to each
 //! line, and writes `output.txt` in the same order. At Ctrl-C or `kill` it takes no more lines, finishes
 //! those that it has, and writes them. The next run begins after the last line that is written; half a
-//! line, left by a power failure, is cut off.
+//! line, left by a power failure, is cut off. However long the file is, a few hundred lines of it are in
+//! memory.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 #[cfg(unix)]

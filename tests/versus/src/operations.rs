@@ -16,7 +16,7 @@ use weirs_runtime::{AsyncStd, Clock, Runtime, Smol, Tokio, block_on};
 use weirs_testing::sim::Sim;
 
 use crate::measure::repeat;
-use crate::rows::{Work, dynamic_stack, fixed_stack, in_a_row};
+use crate::rows::{Work, actors, dynamic_stack, fixed_stack, in_a_row};
 
 /// An operation that is done so many times.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ pub struct Operation {
 }
 
 /// All of them.
-pub const OPERATIONS: [Operation; 19] = [
+pub const OPERATIONS: [Operation; 27] = [
     Operation {
         name: "spawn/tokio-ct",
         run: |times| {
@@ -202,6 +202,14 @@ pub const OPERATIONS: [Operation; 19] = [
             });
         },
     },
+    Operation { name: "actor-tell", run: |times| actors("tell", times) },
+    Operation { name: "actor-ask", run: |times| actors("ask", times) },
+    Operation { name: "actor-spawn", run: |times| actors("spawn", times) },
+    Operation { name: "actor-tell/loop", run: |times| actors("tell/loop", times) },
+    Operation { name: "actor-ask/loop", run: |times| actors("ask/loop", times) },
+    Operation { name: "actor-tell/kameo", run: |times| actors("tell/kameo", times) },
+    Operation { name: "actor-ask/kameo", run: |times| actors("ask/kameo", times) },
+    Operation { name: "actor-spawn/kameo", run: |times| actors("spawn/kameo", times) },
 ];
 
 fn plenty() -> Quota {

@@ -1,5 +1,6 @@
 //! The rows, a file for each subject.
 
+mod actors;
 mod breaker;
 mod channel;
 mod concurrent;
@@ -24,6 +25,7 @@ mod work;
 
 use crate::measure::Experiment;
 
+pub use actors::actors;
 pub use jobs::{Jobs, Way, polls, ways};
 pub use memory::resident;
 pub use stack::{dynamic_stack, fixed_stack};
@@ -49,6 +51,7 @@ pub fn experiments() -> Vec<Experiment> {
         keyed::experiments(),
         breaker::experiments(),
         stack::experiments(),
+        actors::experiments(),
     ]
     .into_iter()
     .flatten()

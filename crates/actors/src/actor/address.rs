@@ -9,9 +9,11 @@ use std::task::{Context, Poll, ready};
 
 use weirs_runtime::waiting::Ticket;
 
-use super::ask::{Ask, Reply};
+use super::ask::{Ask, Reply, write_path};
+use super::edge::Edge;
 use super::inbox::{Inbox, Refused};
-use crate::supervise::{CommandError, Handle, Which};
+use crate::current::Unheard;
+use crate::supervise::{CommandError, Handle, Node, Which};
 use crate::{Exit, Id};
 
 /// The address of an actor. It stays the same when the actor is restarted, and a clone is cheap.
@@ -22,13 +24,16 @@ pub struct Addr<M>(pub(crate) Arc<Inbox<M>>);
 impl<M: Send + 'static> Addr<M> {
     /// Tells the actor, waiting for room in its queue. Messages of one sender arrive in order.
     ///
+    /// An actor that waits for room handles nothing meanwhile. If the room would wait for it, because it
+    /// tells itself or two tell each other, that is an error before it waits.
+    ///
     /// # Errors
-    /// The actor has ended for good. Here is the message again.
+    /// [`TellError`] says why it was not sent. Here is the message again.
     ///
     /// # Cancel safety
     /// Dropped before it is done, the message was not sent.
     pub fn tell(&self, message: M) -> Tell<'_, M> {
-        Tell { inbox: &self.0, message: Some(message), ticket: None }
+        Tell::new(&self.0, message)
     }
 
     /// Tells the actor, without waiting.
@@ -192,9 +197,10 @@ impl<M> Drop for Watching<M> {
 /// Tells an actor; made by [`Addr::tell`].
 #[must_use = "nothing is sent unless it is awaited"]
 pub struct Tell<'a, M> {
-    inbox: &'a Inbox<M>,
+    place: Place<'a, Inbox<M>>,
     message: Option<M>,
-    ticket: Option<Ticket>,
+    /// It is part of an ask, which has noted who waits for whom.
+    asks: bool,
 }
 
 // Nothing is pinned in it.
@@ -202,7 +208,15 @@ impl<M> Unpin for Tell<'_, M> {}
 
 impl<'a, M> Tell<'a, M> {
     pub(super) fn new(inbox: &'a Inbox<M>, message: M) -> Self {
-        Self { inbox, message: Some(message), ticket: None }
+        Self { place: Place::new(inbox), message: Some(message), asks: false }
+    }
+
+    pub(super) fn of_ask(inbox: &'a Inbox<M>, message: M) -> Self {
+        Self { asks: true, ..Self::new(inbox, message) }
+    }
+
+    pub(super) fn inbox(&self) -> &'a Inbox<M> {
+        self.place.room
     }
 
     pub(super) fn is_sent(&self) -> bool {
@@ -221,42 +235,136 @@ impl<M> Future for Tell<'_, M> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let message = this.message.take().expect("not polled after it was ready");
-        let message = if this.ticket.is_none() {
-            match this.inbox.push(message) {
+        let message = if this.place.is_waiting() {
+            message
+        } else {
+            match this.inbox().push(message) {
                 Ok(()) => return Poll::Ready(Ok(())),
-                Err(Refused::Closed(message)) => return Poll::Ready(Err(TellError(message))),
+                Err(Refused::Closed(message)) => return Poll::Ready(Err(TellError::Closed(message))),
                 Err(Refused::Full(message)) => message,
             }
-        } else {
-            message
         };
         this.message = Some(message);
-        let room = ready!(this.inbox.poll_room(cx, &mut this.ticket));
+        let room = ready!(this.place.poll(cx, !this.asks));
         let message = this.message.take().expect("put there above");
         Poll::Ready(match room {
-            Ok(()) => this.inbox.push_promised(message).map_err(TellError),
-            Err(()) => Err(TellError(message)),
+            Ok(()) => this.inbox().push_promised(message).map_err(TellError::Closed),
+            Err(NoRoom::Closed) => Err(TellError::Closed(message)),
+            Err(NoRoom::Cycle(path)) => Err(TellError::Cycle(message, path)),
         })
     }
 }
 
-impl<M> Drop for Tell<'_, M> {
+/// Where one waits for room.
+trait Room {
+    /// Waits for room. Ready, there is a place promised.
+    fn poll_room(&self, cx: &Context<'_>, ticket: &mut Option<Ticket>) -> Poll<Result<(), ()>>;
+    fn leave(&self, ticket: Ticket);
+    fn awaits(&self, ticket: Ticket) -> bool;
+    fn node(&self) -> Option<Arc<Node>>;
+}
+
+impl<M> Room for Inbox<M> {
+    fn poll_room(&self, cx: &Context<'_>, ticket: &mut Option<Ticket>) -> Poll<Result<(), ()>> {
+        Self::poll_room(self, cx, ticket)
+    }
+
+    fn leave(&self, ticket: Ticket) {
+        Self::leave(self, ticket);
+    }
+
+    fn awaits(&self, ticket: Ticket) -> bool {
+        self.awaits_room(ticket)
+    }
+
+    fn node(&self) -> Option<Arc<Node>> {
+        Self::node(self)
+    }
+}
+
+/// A place among those who wait for room.
+struct Place<'a, R: Room + ?Sized> {
+    room: &'a R,
+    ticket: Option<Ticket>,
+    /// Only actors that wait have one.
+    edge: Option<Box<Edge>>,
+}
+
+/// Why there is no room to wait for.
+enum NoRoom {
+    Closed,
+    Cycle(Arc<[Id]>),
+}
+
+impl<'a, R: Room + ?Sized> Place<'a, R> {
+    fn new(room: &'a R) -> Self {
+        Self { room, ticket: None, edge: None }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.ticket.is_some()
+    }
+
+    /// Waits for room; an actor that would wait for itself in the end is told so, if it is to be noted.
+    fn poll(&mut self, cx: &Context<'_>, note: bool) -> Poll<Result<(), NoRoom>> {
+        loop {
+            // A ticket that is given back may be somebody else's at once: the edge goes before it.
+            drop(self.edge.take());
+            if let Poll::Ready(room) = self.room.poll_room(cx, &mut self.ticket) {
+                return Poll::Ready(room.map_err(|()| NoRoom::Closed));
+            }
+            let (Some(ticket), true) = (self.ticket, note) else { return Poll::Pending };
+            match Edge::note(|| self.room.node(), Some(ticket)) {
+                Ok(edge) => {
+                    self.edge = edge.map(Box::new);
+                    return Poll::Pending;
+                }
+                // There is room by now.
+                Err(_) if !self.room.awaits(ticket) => {}
+                Err(path) => {
+                    self.ticket = None;
+                    self.room.leave(ticket);
+                    return Poll::Ready(Err(NoRoom::Cycle(path)));
+                }
+            }
+        }
+    }
+}
+
+impl<R: Room + ?Sized> Drop for Place<'_, R> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.inbox.leave(ticket);
+            self.edge = None;
+            self.room.leave(ticket);
         }
     }
 }
 
 impl<M> fmt::Debug for Tell<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tell").field("waits", &self.ticket.is_some()).finish_non_exhaustive()
+        f.debug_struct("Tell").field("waits", &self.place.is_waiting()).finish_non_exhaustive()
     }
 }
 
-/// The actor has ended for good. Here is the message again.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct TellError<M>(pub M);
+/// Why a message was not sent. Here it is again.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TellError<M> {
+    /// The actor has ended for good.
+    Closed(M),
+    /// There is no room, and whoever makes room waits for the actor that tells; or that tells itself. Here is
+    /// who waits for whom, from the one that tells back to it.
+    Cycle(M, Arc<[Id]>),
+}
+
+impl<M> TellError<M> {
+    /// The message.
+    pub fn into_inner(self) -> M {
+        match self {
+            Self::Closed(message) | Self::Cycle(message, _) => message,
+        }
+    }
+}
 
 /// Why a message was not taken at once. Here it is again.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -279,13 +387,22 @@ impl<M> TryTellError<M> {
 
 impl<M> fmt::Debug for TellError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TellError(..)")
+        match self {
+            Self::Closed(_) => f.write_str("Closed(..)"),
+            Self::Cycle(_, path) => write!(f, "Cycle(.., {path:?})"),
+        }
     }
 }
 
 impl<M> fmt::Display for TellError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the actor has ended")
+        match self {
+            Self::Closed(_) => f.write_str("the actor has ended"),
+            Self::Cycle(_, path) => {
+                f.write_str("room would wait for itself: ")?;
+                write_path(f, path)
+            }
+        }
     }
 }
 
@@ -316,8 +433,7 @@ pub struct Recipient<N>(Arc<dyn Narrow<N>>);
 
 /// Waits for room before it makes the message, so that what was handed in can be given back.
 trait Narrow<N>: Send + Sync {
-    fn poll_room(&self, cx: &Context<'_>, ticket: &mut Option<Ticket>) -> Poll<Result<(), ()>>;
-    fn leave(&self, ticket: Ticket);
+    fn room(&self) -> &(dyn Room + Send + Sync);
     /// Whether it takes everything at once, and drops something for it.
     fn never_waits(&self) -> bool;
     fn push_promised(&self, message: N);
@@ -342,12 +458,8 @@ impl<M> Drop for Promise<'_, M> {
 }
 
 impl<M: Send, N, F: Fn(N) -> M + Send + Sync> Narrow<N> for Mapped<M, F> {
-    fn poll_room(&self, cx: &Context<'_>, ticket: &mut Option<Ticket>) -> Poll<Result<(), ()>> {
-        self.inbox.poll_room(cx, ticket)
-    }
-
-    fn leave(&self, ticket: Ticket) {
-        self.inbox.leave(ticket);
+    fn room(&self) -> &(dyn Room + Send + Sync) {
+        &*self.inbox
     }
 
     fn never_waits(&self) -> bool {
@@ -359,7 +471,9 @@ impl<M: Send, N, F: Fn(N) -> M + Send + Sync> Narrow<N> for Mapped<M, F> {
         let message = (self.map)(message);
         promise.0 = None;
         // An actor that ended since the room was promised drops it like others that wait.
-        let _ = self.inbox.push_promised(message);
+        if let Err(message) = self.inbox.push_promised(message) {
+            self.inbox.unheard(message, Unheard::Closed);
+        }
     }
 
     fn try_push(&self, message: N) -> Result<(), TryTellError<N>> {
@@ -368,7 +482,11 @@ impl<M: Send, N, F: Fn(N) -> M + Send + Sync> Narrow<N> for Mapped<M, F> {
         }
         if self.never_waits() {
             // One that ended since then drops it like others that wait.
-            let _ = self.inbox.push((self.map)(message));
+            if let Err(Refused::Full(message) | Refused::Closed(message)) =
+                self.inbox.push((self.map)(message))
+            {
+                self.inbox.unheard(message, Unheard::Closed);
+            }
             return Ok(());
         }
         let mut ticket = None;
@@ -394,32 +512,42 @@ impl<M: Send, N, F: Fn(N) -> M + Send + Sync> Narrow<N> for Mapped<M, F> {
 }
 
 impl<N: Send + 'static> Recipient<N> {
-    /// Tells the actor, waiting for room in its queue.
+    /// Tells the actor, waiting for room in its queue, as [`Addr::tell`] does. The message is made when there
+    /// is room.
     ///
     /// # Errors
-    /// The actor has ended for good. Here is the message again.
+    /// [`TellError`] says why it was not sent. Here is what was handed in again.
+    ///
+    /// # Panics
+    /// With the function that makes the message; nothing is sent then.
     ///
     /// # Cancel safety
     /// Dropped before it is done, the message was not sent.
     pub async fn tell(&self, message: N) -> Result<(), TellError<N>> {
         if self.0.never_waits() {
-            return self.0.try_push(message).map_err(|error| TellError(error.into_inner()));
+            return self.0.try_push(message).map_err(|error| TellError::Closed(error.into_inner()));
         }
-        let mut waiting = WaitingForRoom { narrow: &*self.0, ticket: None };
-        let room = poll_fn(|cx| waiting.narrow.poll_room(cx, &mut waiting.ticket)).await;
+        let room = {
+            let mut place = Place::new(self.0.room());
+            poll_fn(|cx| place.poll(cx, true)).await
+        };
         match room {
             Ok(()) => {
                 self.0.push_promised(message);
                 Ok(())
             }
-            Err(()) => Err(TellError(message)),
+            Err(NoRoom::Closed) => Err(TellError::Closed(message)),
+            Err(NoRoom::Cycle(path)) => Err(TellError::Cycle(message, path)),
         }
     }
 
     /// Tells the actor, without waiting.
     ///
     /// # Errors
-    /// There is no room, or the actor has ended for good. Here is the message again.
+    /// There is no room, or the actor has ended for good. Here is what was handed in again.
+    ///
+    /// # Panics
+    /// As [`tell`](Recipient::tell).
     pub fn try_tell(&self, message: N) -> Result<(), TryTellError<N>> {
         self.0.try_push(message)
     }
@@ -427,19 +555,6 @@ impl<N: Send + 'static> Recipient<N> {
     /// Whether no message is taken any more.
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
-    }
-}
-
-struct WaitingForRoom<'a, N> {
-    narrow: &'a dyn Narrow<N>,
-    ticket: Option<Ticket>,
-}
-
-impl<N> Drop for WaitingForRoom<'_, N> {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.narrow.leave(ticket);
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -12,9 +12,11 @@ use weirs_runtime::waiting::{Turn, let_go, look, wake};
 use weirs_runtime::{Clock, Sleep};
 
 use super::address::Tell;
+use super::edge::Edge;
 use super::inbox::Inbox;
+use crate::current::Unheard;
 use crate::supervise::Node;
-use crate::sync::lock;
+use crate::sync::modelled::{Mutex, lock};
 use crate::{Exit, Id, current};
 
 /// Why there is no answer.
@@ -25,11 +27,16 @@ pub enum AskError {
     Closed,
     /// The life of the actor that had the message ended so. Whether it did what it was asked, nobody knows.
     Crashed(Exit),
-    /// The actor dropped the reply.
+    /// The actor dropped the reply, or ended with it.
     NoReply,
+    /// The queue was full, and its rule is to drop.
+    Overflow,
     /// The limit came first.
     TimedOut,
     /// The answer would wait for whoever asks. Here is who waits for whom, from the one that asks back to it.
+    ///
+    /// An actor that asks waits for the one it asked until there is an answer, also when that one has passed
+    /// the question on.
     Cycle(Arc<[Id]>),
 }
 
@@ -39,19 +46,24 @@ impl fmt::Display for AskError {
             Self::Closed => f.write_str("the actor has ended"),
             Self::Crashed(exit) => write!(f, "the actor crashed: {exit}"),
             Self::NoReply => f.write_str("the actor did not reply"),
+            Self::Overflow => f.write_str("there is no room in the actor's queue"),
             Self::TimedOut => f.write_str("there was no answer in time"),
             Self::Cycle(path) => {
                 f.write_str("the answer would wait for itself: ")?;
-                for (at, id) in path.iter().enumerate() {
-                    if at > 0 {
-                        f.write_str(" -> ")?;
-                    }
-                    write!(f, "{id}")?;
-                }
-                Ok(())
+                write_path(f, path)
             }
         }
     }
+}
+
+pub(super) fn write_path(f: &mut fmt::Formatter<'_>, path: &[Id]) -> fmt::Result {
+    for (at, id) in path.iter().enumerate() {
+        if at > 0 {
+            f.write_str(" -> ")?;
+        }
+        write!(f, "{id}")?;
+    }
+    Ok(())
 }
 
 impl Error for AskError {}
@@ -62,13 +74,15 @@ pub(crate) trait Orphan: Send + Sync {
     fn settle(&self, exit: Option<&Exit>);
 }
 
-struct Cell<R>(Mutex<State<R>>);
+pub(super) struct Cell<R>(Mutex<State<R>>);
 
 struct State<R> {
     answer: Answer<R>,
     waker: Option<Waker>,
     /// Whether somebody still waits.
     wanted: bool,
+    /// Who that is, if it is an actor.
+    edge: Option<Edge>,
 }
 
 enum Answer<R> {
@@ -78,27 +92,47 @@ enum Answer<R> {
 }
 
 impl<R> Cell<R> {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(State { answer: Answer::None, waker: None, wanted: true, edge: None }))
+    }
+
+    /// Makes it ready for another question; nobody else has it.
+    pub(super) fn renew(&mut self) {
+        *self = Self::new();
+    }
+
     fn put(&self, answer: Answer<R>) -> Answer<R> {
-        let (before, waker) = {
+        match self.keep(answer) {
+            Ok((before, waker)) => {
+                if let Some(waker) = waker {
+                    wake(waker);
+                }
+                before
+            }
+            Err(answer) => answer,
+        }
+    }
+
+    /// Keeps the answer, if it is wanted, and gives what was there and who is to be woken.
+    fn keep(&self, answer: Answer<R>) -> Result<(Answer<R>, Option<Waker>), Answer<R>> {
+        let (before, waker, edge) = {
             let mut state = lock(&self.0);
             if !state.wanted {
-                return answer;
+                return Err(answer);
             }
-            (std::mem::replace(&mut state.answer, answer), state.waker.take())
+            (std::mem::replace(&mut state.answer, answer), state.waker.take(), state.edge.take())
         };
-        if let Some(waker) = waker {
-            wake(waker);
-        }
-        before
+        // From now on whoever answered may ask back.
+        drop(edge);
+        Ok((before, waker))
     }
 }
 
 impl<R: Send> Orphan for Cell<R> {
     fn settle(&self, exit: Option<&Exit>) {
         let error = match exit {
-            None => AskError::NoReply,
             Some(exit) if exit.is_abnormal() => AskError::Crashed(exit.clone()),
-            Some(_) => AskError::Closed,
+            _ => AskError::NoReply,
         };
         drop(self.put(Answer::Missing(error)));
     }
@@ -112,8 +146,12 @@ pub struct Reply<R: Send + 'static>(Option<Arc<Cell<R>>>);
 impl<R: Send + 'static> Reply<R> {
     /// Gives the answer. If nobody waits for it any more, it is dropped.
     pub fn send(mut self, answer: R) {
-        if let Some(cell) = self.0.take() {
-            drop(cell.put(Answer::Given(answer)));
+        let Some(cell) = self.0.take() else { return };
+        let kept = cell.keep(Answer::Given(answer));
+        // Let go of before the other wakes: it may use the slot again.
+        drop(cell);
+        if let Ok((_, Some(waker))) = kept {
+            wake(waker);
         }
     }
 
@@ -126,7 +164,17 @@ impl<R: Send + 'static> Reply<R> {
 impl<R: Send + 'static> Drop for Reply<R> {
     fn drop(&mut self) {
         let Some(cell) = self.0.take() else { return };
-        // Dropped by an actor that crashes, it tells of the crash; that is known when the life is over.
+        if !lock(&cell.0).wanted {
+            return;
+        }
+        if let Some(why) = current::is_unheard() {
+            drop(cell.put(Answer::Missing(match why {
+                Unheard::Closed => AskError::Closed,
+                Unheard::Overflow => AskError::Overflow,
+            })));
+            return;
+        }
+        // Dropped by an actor that crashes, it tells of the crash; that is known when this poll is over.
         let node = current::node();
         let orphan: Arc<dyn Orphan> = cell;
         let kept = match node.as_ref().and_then(|node| node.face.as_ref()) {
@@ -148,13 +196,10 @@ impl<R: Send + 'static> fmt::Debug for Reply<R> {
 /// Asks an actor; made by [`Addr::ask`](super::Addr::ask).
 #[must_use = "nothing is asked unless it is awaited"]
 pub struct Ask<'a, M, R> {
-    inbox: &'a Inbox<M>,
     tell: Tell<'a, M>,
     cell: Arc<Cell<R>>,
     within: Option<Duration>,
     sleep: Option<Sleep>,
-    /// Who asks, if it is an actor: it waits for the other.
-    edge: Option<(Arc<Node>, Arc<Node>)>,
     begun: bool,
 }
 
@@ -163,11 +208,17 @@ impl<M, R> Unpin for Ask<'_, M, R> {}
 
 impl<'a, M: Send + 'static, R: Send + 'static> Ask<'a, M, R> {
     pub(super) fn new(inbox: &'a Inbox<M>, question: impl FnOnce(Reply<R>) -> M) -> Self {
-        let state = State { answer: Answer::None, waker: None, wanted: true };
-        let cell = Arc::new(Cell(Mutex::new(state)));
+        Self::with_cell(inbox, Arc::new(Cell::new()), question)
+    }
+
+    pub(super) fn with_cell(
+        inbox: &'a Inbox<M>,
+        cell: Arc<Cell<R>>,
+        question: impl FnOnce(Reply<R>) -> M,
+    ) -> Self {
         let message = question(Reply(Some(Arc::clone(&cell))));
-        let tell = Tell::new(inbox, message);
-        Self { inbox, tell, cell, within: None, sleep: None, edge: None, begun: false }
+        let tell = Tell::of_ask(inbox, message);
+        Self { tell, cell, within: None, sleep: None, begun: false }
     }
 
     /// Gives up after this time, which counts from the first wait. Room in the queue is waited for too.
@@ -179,24 +230,25 @@ impl<'a, M: Send + 'static, R: Send + 'static> Ask<'a, M, R> {
     /// An actor that asks waits for the other; unless that waits for it.
     fn begin(&mut self) -> Result<(), AskError> {
         self.begun = true;
-        let (Some(asks), Some(other)) = (current::node(), self.inbox.node()) else { return Ok(()) };
-        if asks.kind != crate::supervise::Kind::Actor {
-            return Ok(());
+        if let Some(edge) = Edge::note(|| self.tell.inbox().node(), None).map_err(AskError::Cycle)? {
+            lock(&self.cell.0).edge = Some(edge);
         }
-        asks.wait_for(&other).map_err(|path| AskError::Cycle(path.into()))?;
-        self.edge = Some((asks, other));
         Ok(())
     }
 
-    fn clock(&self) -> Option<Clock> {
-        let node = self.inbox.node()?;
-        let branch = node.above.get()?.0.upgrade()?;
-        Some(branch.runtime.clock().clone())
+    /// The clock of the tree of whoever is asked, or asks; a tree that was not started has none.
+    fn clock(&self) -> Clock {
+        let of = |node: Arc<Node>| Some(node.above.get()?.0.upgrade()?.runtime.clock().clone());
+        let asked = self.tell.inbox().node().and_then(of);
+        asked.or_else(|| current::node().and_then(of)).unwrap_or_default()
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        if !self.tell.is_sent() && ready!(Pin::new(&mut self.tell).poll(cx)).is_err() {
-            return Poll::Ready(Err(AskError::Closed));
+        if !self.tell.is_sent() {
+            if let Err(error) = ready!(Pin::new(&mut self.tell).poll(cx)) {
+                current::unheard(Unheard::Closed, || drop(error));
+                return Poll::Ready(Err(AskError::Closed));
+            }
         }
         let answer = ready!(look(cx, |look| {
             let mut state = lock(&self.cell.0);
@@ -210,7 +262,6 @@ impl<'a, M: Send + 'static, R: Send + 'static> Ask<'a, M, R> {
         }));
         Poll::Ready(match answer {
             Answer::Given(answer) => Ok(answer),
-            Answer::Missing(AskError::NoReply) if self.inbox.is_closed() => Err(AskError::Closed),
             Answer::Missing(error) => Err(error),
             Answer::None => unreachable!("it waits"),
         })
@@ -230,7 +281,7 @@ impl<M: Send + 'static, R: Send + 'static> Future for Ask<'_, M, R> {
         }
         if let Some(within) = this.within {
             if this.sleep.is_none() {
-                this.sleep = this.clock().map(|clock| clock.sleep(within));
+                this.sleep = Some(this.clock().sleep(within));
             }
             if let Some(sleep) = &mut this.sleep {
                 ready!(Pin::new(sleep).poll(cx));
@@ -243,14 +294,12 @@ impl<M: Send + 'static, R: Send + 'static> Future for Ask<'_, M, R> {
 
 impl<M, R> Drop for Ask<'_, M, R> {
     fn drop(&mut self) {
-        if let Some((asks, other)) = self.edge.take() {
-            asks.waits_no_longer(&other);
-        }
-        let (answer, waker) = {
+        let (answer, waker, edge) = {
             let mut state = lock(&self.cell.0);
             state.wanted = false;
-            (std::mem::replace(&mut state.answer, Answer::None), state.waker.take())
+            (std::mem::replace(&mut state.answer, Answer::None), state.waker.take(), state.edge.take())
         };
+        drop(edge);
         let_go(waker);
         drop(answer);
     }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::mem::{swap, take};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -10,10 +9,14 @@ use weirs_runtime::Instant;
 use weirs_runtime::waiting::{Look, Serve, Served, Ticket, Turn, Waiters, Wakes, wake};
 
 use super::ask::Orphan;
+use super::letters::MailboxOf;
+use crate::current::Unheard;
 use crate::panics::let_go;
 use crate::supervise::{Face, Kind, Node, Snapshot, What};
 use crate::sync::lock;
-use crate::{DeadReason, Exit};
+use crate::sync::modelled::{AtomicU8, AtomicUsize, Ordering};
+use crate::ties::{Tied, Ties};
+use crate::{DeadReason, Exit, current};
 
 /// The most messages that are handled in one go, before others get their turn on the executor.
 pub(crate) const BUDGET: usize = 64;
@@ -38,14 +41,15 @@ pub struct Mailbox {
 pub enum Overflow {
     /// Whoever tells waits.
     Wait,
-    /// The oldest that waits is dropped.
+    /// The oldest that waits is dropped; the new one, if all are in the actor's hands already.
     DropOldest,
     /// The new one is dropped.
     DropNewest,
 }
 
 impl Mailbox {
-    /// So many messages wait at most; those in the actor's hands count.
+    /// So many messages wait at most; those in the actor's hands count. Urgent ones have a lane of their own
+    /// of that length.
     pub const fn bounded(capacity: usize) -> Self {
         Self { capacity, overflow: Overflow::Wait }
     }
@@ -72,22 +76,33 @@ const URGENT: u8 = 1;
 /// There are replies that were dropped while a message was handled.
 const ORPHANS: u8 = 2;
 
+/// One that this life is linked to has failed.
+const STRUCK: u8 = 4;
+
 /// The queue of an actor. It outlives the actor's lives.
 pub(crate) struct Inbox<M> {
-    settings: Mailbox,
+    settings: MailboxOf<M>,
     signals: AtomicU8,
     state: Served<State<M>>,
-    /// How many of the batch in the actor's hands are done. Only the actor writes it.
+    /// How many messages of its batches the actor has done, ever. Only the actor writes it.
     done: AtomicUsize,
+    /// How many others it has done: of timers, streams and futures.
+    done_beside: AtomicUsize,
+    ties: Ties,
     orphans: Mutex<Vec<Arc<dyn Orphan>>>,
     node: OnceLock<Weak<Node>>,
 }
 
 pub(crate) struct State<M> {
     queue: VecDeque<M>,
+    /// One that a life ended over, and that comes before all.
+    again: Option<Box<Again<M>>>,
     urgent: VecDeque<M>,
-    /// How many are in the actor's hands.
+    /// How many are in the actor's hands, when it had done so many.
     taken: usize,
+    counted: usize,
+    /// An urgent one is in the actor's hands.
+    urgent_taken: bool,
     /// How many may come because they waited for room and got it.
     promised: usize,
     capacity: usize,
@@ -102,6 +117,13 @@ pub(crate) struct State<M> {
     handling: Option<(&'static str, Instant)>,
 }
 
+/// A message that a life ended over, to be handled again.
+pub(crate) struct Again<M> {
+    pub(crate) message: M,
+    /// How many times it has come again, with this one.
+    pub(crate) times: u32,
+}
+
 impl<M> State<M> {
     fn room(&self) -> usize {
         self.capacity.saturating_sub(self.queue.len() + self.taken + self.promised)
@@ -109,6 +131,11 @@ impl<M> State<M> {
 
     fn is_open(&self) -> bool {
         self.closed.is_none() && !self.draining
+    }
+
+    fn queued(&self) -> usize {
+        let singles = usize::from(self.urgent_taken) + usize::from(self.again.is_some());
+        self.queue.len() + self.urgent.len() + self.taken + singles
     }
 }
 
@@ -160,13 +187,17 @@ pub(crate) enum Taken {
 }
 
 impl<M> Inbox<M> {
-    pub(crate) fn new(settings: Mailbox) -> Arc<Self> {
+    pub(crate) fn new(settings: impl Into<MailboxOf<M>>) -> Arc<Self> {
+        let settings = settings.into();
         let state = State {
             queue: VecDeque::new(),
+            again: None,
             urgent: VecDeque::new(),
             taken: 0,
+            counted: 0,
+            urgent_taken: false,
             promised: 0,
-            capacity: settings.capacity,
+            capacity: settings.mailbox.capacity(),
             receiver: None,
             senders: Waiters::new(),
             watchers: Waiters::new(),
@@ -180,6 +211,8 @@ impl<M> Inbox<M> {
             signals: AtomicU8::new(0),
             state: Served::new(state),
             done: AtomicUsize::new(0),
+            done_beside: AtomicUsize::new(0),
+            ties: Ties::default(),
             orphans: Mutex::default(),
             node: OnceLock::new(),
         })
@@ -196,40 +229,143 @@ impl<M> Inbox<M> {
     /// Puts a message in, without waiting.
     #[inline]
     pub(crate) fn push(&self, message: M) -> Result<(), Refused<M>> {
+        let mut message = Some(message);
+        let receiver = self.state.change(|state| {
+            if state.is_open() && state.room() > 0 && state.senders.is_empty() {
+                state.queue.extend(message.take());
+                state.receiver.take()
+            } else {
+                None
+            }
+        });
+        if let Some(receiver) = receiver {
+            wake(receiver);
+        }
+        match message {
+            None => Ok(()),
+            Some(message) => self.push_full(message),
+        }
+    }
+
+    /// The same where there may be no room.
+    #[cold]
+    fn push_full(&self, message: M) -> Result<(), Refused<M>> {
         let (result, dropped, receiver) = self.state.change(|state| {
             if !state.is_open() {
                 return (Err(Refused::Closed(message)), None, None);
             }
-            if state.room() == 0 || !state.senders.is_empty() {
-                let dropped = match self.settings.overflow {
-                    Overflow::Wait => return (Err(Refused::Full(message)), None, None),
-                    Overflow::DropNewest => return (Ok(()), Some(message), None),
-                    Overflow::DropOldest => match state.queue.pop_front() {
-                        Some(oldest) => oldest,
-                        // All of them are in the actor's hands.
-                        None => return (Ok(()), Some(message), None),
-                    },
-                };
+            self.count(state);
+            if state.room() > 0 && state.senders.is_empty() {
                 state.queue.push_back(message);
-                return (Ok(()), Some(dropped), state.receiver.take());
+                return (Ok(()), None, state.receiver.take());
             }
-            state.queue.push_back(message);
-            (Ok(()), None, state.receiver.take())
+            match self.settings.mailbox.overflow {
+                Overflow::Wait => (Err(Refused::Full(message)), None, None),
+                Overflow::DropNewest => (Ok(()), Some(message), None),
+                Overflow::DropOldest => match state.queue.pop_front() {
+                    Some(oldest) => {
+                        state.queue.push_back(message);
+                        (Ok(()), Some(oldest), state.receiver.take())
+                    }
+                    // All of them are in the actor's hands.
+                    None => (Ok(()), Some(message), None),
+                },
+            }
         });
         if let Some(receiver) = receiver {
             wake(receiver);
         }
         if let Some(dropped) = dropped {
-            let_go(dropped);
-            self.dead(1, DeadReason::Overflow);
+            self.unheard(dropped, Unheard::Overflow);
         }
         result
+    }
+
+    /// Lets go of a message that no actor has seen.
+    pub(crate) fn unheard(&self, message: M, why: Unheard) {
+        let reason = match why {
+            Unheard::Closed => DeadReason::Ended,
+            Unheard::Overflow => DeadReason::Overflow,
+        };
+        current::unheard(why, || self.let_go_of(message, reason));
+        self.dead(1, reason);
+    }
+
+    /// Gives a dead letter to whoever takes them, or drops it.
+    fn let_go_of(&self, message: M, reason: DeadReason) {
+        if let Err(message) = self.settings.bury(message, reason) {
+            let_go(message);
+        }
+    }
+
+    /// A message that a life ended over does not come again.
+    pub(crate) fn bury(&self, message: M, reason: DeadReason) {
+        self.let_go_of(message, reason);
+        self.dead(1, reason);
+    }
+
+    pub(crate) const fn capacity(&self) -> usize {
+        self.settings.mailbox.capacity()
+    }
+
+    /// A copy of a message that is about to be handled, if it may come again.
+    #[inline]
+    pub(crate) fn copy(&self, message: &M) -> Option<Box<M>> {
+        self.settings.copy(message).map(Box::new)
+    }
+
+    /// How many times a message may come again.
+    pub(crate) fn most_again(&self) -> u32 {
+        self.settings.most()
+    }
+
+    /// What the life before ended over, if it comes again.
+    pub(crate) fn take_again(&self) -> Option<Box<Again<M>>> {
+        if self.most_again() == 0 {
+            return None;
+        }
+        self.state.change(|state| state.again.take())
+    }
+
+    /// So many more are in the actor's hands.
+    pub(crate) fn in_hand(&self, more: usize) {
+        if more > 0 {
+            self.state.change(|state| {
+                self.count(state);
+                state.taken += more;
+            });
+        }
+    }
+
+    pub(crate) const fn ties(&self) -> &Ties {
+        &self.ties
+    }
+
+    /// How it has ended for good, if it has.
+    pub(crate) fn ended(&self) -> Option<Exit> {
+        self.state.peek(|state| state.closed.clone())
+    }
+
+    /// Why this life has to end, if one that it is linked to has failed.
+    #[inline]
+    pub(crate) fn take_struck(&self) -> Option<Exit> {
+        if self.signals.load(Ordering::Acquire) & STRUCK == 0 {
+            return None;
+        }
+        self.signals.fetch_and(!STRUCK, Ordering::AcqRel);
+        self.ties.take_struck()
+    }
+
+    /// It is in no list any more.
+    pub(crate) fn leave_lists(&self) {
+        self.ties.leave_all(std::ptr::from_ref(self).addr());
     }
 
     /// Waits for room. Ready, there is a place promised, which [`Inbox::push_promised`] or
     /// [`Inbox::leave`] uses up.
     pub(crate) fn poll_room(&self, cx: &Context<'_>, ticket: &mut Option<Ticket>) -> Poll<Result<(), ()>> {
         self.state.poll(cx, |state, look: &mut Look<'_, '_>| {
+            self.count(state);
             let called = ticket.is_some_and(|ticket| state.senders.is_called(ticket));
             let promised = ticket.is_some_and(|ticket| *state.senders.get(ticket));
             if !state.is_open() {
@@ -253,6 +389,13 @@ impl<M> Inbox<M> {
         })
     }
 
+    /// Whether whoever has this ticket still waits.
+    pub(crate) fn awaits_room(&self, ticket: Ticket) -> bool {
+        // What is done may be room for it.
+        self.state.change(|state| self.count(state));
+        self.state.peek(|state| state.is_open() && state.senders.is_queued(ticket))
+    }
+
     /// Puts a message into the place that was promised.
     pub(crate) fn push_promised(&self, message: M) -> Result<(), M> {
         let (result, receiver) = self.state.change(|state| {
@@ -271,7 +414,7 @@ impl<M> Inbox<M> {
 
     /// Whether a message is dropped when there is no room.
     pub(crate) fn never_waits(&self) -> bool {
-        self.settings.overflow != Overflow::Wait
+        self.settings.mailbox.overflow != Overflow::Wait
     }
 
     /// Gives up waiting for room.
@@ -294,7 +437,7 @@ impl<M> Inbox<M> {
             if !state.is_open() {
                 return (Err(Refused::Closed(message)), None);
             }
-            if state.urgent.len() >= state.capacity {
+            if state.urgent.len() + usize::from(state.urgent_taken) >= state.capacity {
                 return (Err(Refused::Full(message)), None);
             }
             state.urgent.push_back(message);
@@ -307,14 +450,27 @@ impl<M> Inbox<M> {
         result
     }
 
+    /// Whether anything comes before the messages in the actor's hands.
+    #[inline]
+    pub(crate) fn has_news(&self) -> bool {
+        self.signals.load(Ordering::Acquire) & (URGENT | STRUCK) != 0
+    }
+
+    /// Whether there are urgent messages.
+    #[inline]
+    pub(crate) fn has_urgent(&self) -> bool {
+        self.signals.load(Ordering::Acquire) & URGENT != 0
+    }
+
     /// The next urgent message, if there is one.
     #[inline]
     pub(crate) fn urgent(&self) -> Option<M> {
-        if self.signals.load(Ordering::Acquire) & URGENT == 0 {
+        if !self.has_urgent() {
             return None;
         }
         self.state.change(|state| {
             let message = state.urgent.pop_front();
+            state.urgent_taken = message.is_some();
             if state.urgent.is_empty() {
                 self.signals.fetch_and(!URGENT, Ordering::AcqRel);
             }
@@ -322,34 +478,50 @@ impl<M> Inbox<M> {
         })
     }
 
-    /// The actor is done with a message.
+    /// The actor is done with a message of its batch.
     #[inline]
     pub(crate) fn done(&self) {
-        self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        // Released, so that whoever counts it as room knows what the actor did with it.
+        self.done.store(self.done.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    }
+
+    /// The actor is done with a message that was in no queue.
+    pub(crate) fn done_beside(&self) {
+        let done = self.done_beside.load(Ordering::Relaxed);
+        self.done_beside.store(done.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// The actor is done with an urgent message.
+    pub(crate) fn done_urgent(&self) {
+        self.state.change(|state| {
+            state.handled += u64::from(state.urgent_taken);
+            state.urgent_taken = false;
+        });
     }
 
     /// What is done leaves room.
     fn count(&self, state: &mut State<M>) {
-        let done = self.done.load(Ordering::Relaxed);
-        self.done.store(0, Ordering::Relaxed);
-        state.handled += done as u64;
-        // Urgent ones took no room.
-        state.taken = state.taken.saturating_sub(done);
+        let done = self.done.load(Ordering::Acquire);
+        let more = done.wrapping_sub(state.counted);
+        state.counted = done;
+        state.handled += more as u64;
+        state.taken = state.taken.saturating_sub(more);
     }
 
-    /// Takes some of what waits into an empty batch.
+    /// Takes what waits into an empty batch.
     pub(crate) fn take(&self, cx: &Context<'_>, batch: &mut VecDeque<M>) -> Poll<Taken> {
         self.state.poll(cx, |state, look| {
             self.count(state);
-            state.taken = 0;
-            let most = (state.capacity / 2).clamp(1, BUDGET).min(state.queue.len());
-            if most > 0 {
-                if most == state.queue.len() {
-                    swap(&mut state.queue, batch);
+            if !state.queue.is_empty() {
+                let waiting = state.queue.len();
+                // The oldest cannot be dropped out of the actor's hands: there are never many in them.
+                if self.settings.mailbox.overflow == Overflow::DropOldest && waiting > 1 {
+                    state.taken = (state.capacity / 2).clamp(1, BUDGET).min(waiting);
+                    batch.extend(state.queue.drain(..state.taken));
                 } else {
-                    batch.extend(state.queue.drain(..most));
+                    state.taken = waiting;
+                    swap(&mut state.queue, batch);
                 }
-                state.taken = most;
                 return Turn::Ready(Taken::Some);
             }
             if state.urgent.is_empty() {
@@ -360,6 +532,11 @@ impl<M> Inbox<M> {
             }
             Turn::Ready(Taken::Some)
         })
+    }
+
+    /// Others have their turn; what is done leaves room for them.
+    pub(crate) fn others_turn(&self) {
+        self.state.change(|state| self.count(state));
     }
 
     /// The actor waits in the middle of a message; those before it leave room.
@@ -376,14 +553,16 @@ impl<M> Inbox<M> {
     }
 
     /// A life is over: what it did not get to comes first in the next.
-    pub(crate) fn give_back(&self, batch: &mut VecDeque<M>) {
+    pub(crate) fn give_back(&self, batch: &mut VecDeque<M>, again: Option<Box<Again<M>>>) {
         self.state.change(|state| {
             self.count(state);
             state.taken = 0;
+            state.urgent_taken = false;
             state.handling = None;
-            while let Some(message) = batch.pop_back() {
-                state.queue.push_front(message);
-            }
+            state.again = again;
+            // What came since then is less than what is left of a long batch, after each of many crashes.
+            swap(&mut state.queue, batch);
+            state.queue.append(batch);
         });
     }
 
@@ -416,7 +595,10 @@ impl<M> Inbox<M> {
     }
 
     pub(crate) fn queued(&self) -> usize {
-        self.state.peek(|state| state.queue.len() + state.urgent.len() + state.taken)
+        self.state.change(|state| {
+            self.count(state);
+            state.queued()
+        })
     }
 
     /// Waits until the actor is gone for good.
@@ -452,9 +634,13 @@ impl<M> Inbox<M> {
     /// Those who waited for an answer that was dropped while a message was handled without trouble.
     #[inline]
     pub(crate) fn settle_orphans(&self, exit: Option<&Exit>) {
-        if self.signals.load(Ordering::Acquire) & ORPHANS == 0 {
-            return;
+        if self.signals.load(Ordering::Acquire) & ORPHANS != 0 {
+            self.settle_all(exit);
         }
+    }
+
+    #[cold]
+    fn settle_all(&self, exit: Option<&Exit>) {
         let orphans = {
             let mut orphans = lock(&self.orphans);
             self.signals.fetch_and(!ORPHANS, Ordering::AcqRel);
@@ -462,6 +648,19 @@ impl<M> Inbox<M> {
         };
         for orphan in orphans {
             orphan.settle(exit);
+        }
+    }
+}
+
+impl<M: Send> Tied for Inbox<M> {
+    fn ties(&self) -> &Ties {
+        &self.ties
+    }
+
+    fn struck(&self) {
+        self.signals.fetch_or(STRUCK, Ordering::Release);
+        if let Some(node) = self.node() {
+            node.poke();
         }
     }
 }
@@ -477,21 +676,31 @@ impl<M: Send> Face for Inbox<M> {
 
     fn close(&self, exit: &Exit) {
         let exit = exit.clone();
-        let (before, urgent, queue) = self.state.change(|state| {
+        let (before, again, urgent, queue) = self.state.change(|state| {
             let before = if state.closed.is_none() { state.closed.replace(exit) } else { Some(exit) };
             self.signals.fetch_and(!URGENT, Ordering::AcqRel);
-            (before, take(&mut state.urgent), take(&mut state.queue))
+            (before, state.again.take(), take(&mut state.urgent), take(&mut state.queue))
         });
         let_go(before);
-        let count = urgent.len() + queue.len();
-        for message in urgent.into_iter().chain(queue) {
-            let_go(message);
-        }
+        let count = usize::from(again.is_some()) + urgent.len() + queue.len();
+        let again = again.map(|again| again.message).into_iter();
+        let letters = again.chain(urgent).chain(queue);
+        current::unheard(Unheard::Closed, || {
+            letters.for_each(|message| self.let_go_of(message, DeadReason::Ended));
+        });
         self.dead(count, DeadReason::Ended);
+        self.leave_lists();
     }
 
     fn life_ended(&self, exit: &Exit) {
         self.settle_orphans(Some(exit));
+        let path = || self.node().map_or_else(String::new, |node| node.path());
+        self.signals.fetch_and(!STRUCK, Ordering::AcqRel);
+        self.ties.cut(std::ptr::from_ref(self).addr(), path, exit);
+    }
+
+    fn awaits_room(&self, ticket: Ticket) -> bool {
+        self.awaits_room(ticket)
     }
 
     fn orphan(&self, orphan: Arc<dyn Orphan>) -> Result<(), Arc<dyn Orphan>> {
@@ -502,10 +711,11 @@ impl<M: Send> Face for Inbox<M> {
     }
 
     fn show(&self, snapshot: &mut Snapshot, now: Instant) {
-        self.state.peek(|state| {
+        self.state.change(|state| {
+            self.count(state);
             snapshot.kind = Kind::Actor;
-            snapshot.queued = state.queue.len() + state.urgent.len() + state.taken;
-            snapshot.handled = state.handled;
+            snapshot.queued = state.queued();
+            snapshot.handled = state.handled + self.done_beside.load(Ordering::Relaxed) as u64;
             snapshot.handling = state.handling.map(|(name, since)| (name, now.saturating_since(since)));
         });
     }

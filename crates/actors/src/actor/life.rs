@@ -8,53 +8,125 @@ use std::task::{Context as TaskContext, Poll};
 use pin_project_lite::pin_project;
 use weirs_runtime::Clock;
 
-use super::Actor;
+use super::beside::Pipes;
 use super::context::{Context, Next};
 use super::inbox::Inbox;
+use super::role::Role;
+use super::{Actor, LocalActor, LocalContext};
 use crate::Exit;
+use crate::current::{self, Unheard};
+use crate::panics::{contain, let_go};
 
-pub(super) async fn live<A: Actor>(mut actor: A, mut context: Context<A>) -> Exit {
-    if let Err(error) = actor.started(&mut context).await {
-        return Exit::failed(error);
-    }
-    context.ready();
+/// A life of an actor, which ends with its exit.
+pub(super) fn live<A: Actor>(actor: A, context: Context<A>) -> impl Future<Output = Exit> + Send {
     let inbox = Arc::clone(&context.inbox);
-    let clock = context.runtime().clock().clone();
-    let exit = loop {
-        let Next::Message(message) = context.next().await else { break Exit::Normal };
-        let name = A::name_of(&message);
-        context.begins();
-        let future = actor.handle(message, &mut context);
-        let handled = Handling { future, inbox: &*inbox, clock: &clock, name, shown: false }.await;
-        if let Err(error) = handled {
-            break Exit::failed(error);
+    Life { life: lead(actor, context), inbox }
+}
+
+/// The same for one that stays on its thread.
+pub(super) fn live_local<A: LocalActor>(
+    actor: A,
+    context: LocalContext<A>,
+) -> impl Future<Output = Exit> + use<A> {
+    let inbox = Arc::clone(&context.inbox);
+    Life { life: lead_local(actor, context), inbox }
+}
+
+/// Written once for both kinds of actors: no trait can say that the futures of only one of them are `Send`.
+macro_rules! lead {
+    ($lead:ident: $Actor:ident, $Context:ty) => {
+        async fn $lead<A: $Actor>(mut actor: A, mut context: $Context) -> Exit {
+            if let Err(error) = actor.started(&mut context).await {
+                return Exit::failed(error);
+            }
+            context.ready();
+            let inbox = Arc::clone(&context.inbox);
+            let clock = context.runtime().clock().clone();
+            let mut pipes = Pipes::new();
+            let exit = loop {
+                let message = match context.next_in_hand() {
+                    Some(message) => message,
+                    None => match context.next(&mut pipes).await {
+                        Next::Message(message) => message,
+                        Next::Stop => break Exit::Normal,
+                        Next::Struck(exit) => break exit,
+                    },
+                };
+                let name = A::name_of(&message);
+                context.begins(&message);
+                let future = actor.handle(message, &mut context);
+                let (inbox, clock, pipes) = (&*inbox, &clock, &mut pipes);
+                match (Handling { future, inbox, clock, pipes, name, shown: false }).await {
+                    Ok(Ok(())) => context.done(),
+                    Ok(Err(error)) => break Exit::failed(error),
+                    Err(exit) => break exit,
+                }
+            };
+            drop(pipes);
+            let stops = context.is_stopping() && !exit.is_abnormal();
+            let why = if stops { Exit::Shutdown } else { exit.clone() };
+            actor.stopping(&why, &mut context).await;
+            if !context.is_last() {
+                return exit;
+            }
+            let mut panicked = None;
+            for message in context.leftovers() {
+                // A panic over one of them is no reason to lose the others.
+                let given = current::unheard(Unheard::Closed, || contain(|| actor.undelivered(message)));
+                if let Err(panic) = given {
+                    panicked.get_or_insert_with(|| Exit::panicked(&panic));
+                    let_go(panic);
+                }
+            }
+            match panicked {
+                Some(panicked) if !exit.is_abnormal() => panicked,
+                _ => exit,
+            }
         }
-        context.done();
     };
-    let why = if context.is_stopping() && !exit.is_abnormal() { Exit::Shutdown } else { exit.clone() };
-    actor.stopping(&why, &mut context).await;
-    if context.is_last() {
-        for message in context.leftovers() {
-            actor.undelivered(message);
-        }
+}
+
+lead!(lead: Actor, Context<A>);
+lead!(lead_local: LocalActor, LocalContext<A>);
+
+pin_project! {
+    /// What it let go of without an answer in a poll that did not end it, it did not want to answer.
+    struct Life<M, Fut> {
+        #[pin]
+        life: Fut,
+        inbox: Arc<Inbox<M>>,
     }
-    exit
+}
+
+impl<M, Fut: Future> Future for Life<M, Fut> {
+    type Output = Fut::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let output = this.life.poll(cx);
+        if output.is_pending() {
+            this.inbox.settle_orphans(None);
+        }
+        output
+    }
 }
 
 pin_project! {
-    /// An actor at a message. If it waits in the middle of it, the views may see that.
-    struct Handling<'a, M, Fut> {
+    /// An actor at a message. If it waits in the middle of it, the views may see that, the futures beside it go
+    /// on, and one that it is linked to may end it.
+    struct Handling<'a, A: Role, Fut> {
         #[pin]
         future: Fut,
-        inbox: &'a Inbox<M>,
+        inbox: &'a Inbox<A::Told>,
         clock: &'a Clock,
+        pipes: &'a mut Pipes<A>,
         name: &'static str,
         shown: bool,
     }
 }
 
-impl<M, Fut: Future> Future for Handling<'_, M, Fut> {
-    type Output = Fut::Output;
+impl<A: Role, Fut: Future> Future for Handling<'_, A, Fut> {
+    type Output = Result<Fut::Output, Exit>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -67,6 +139,12 @@ impl<M, Fut: Future> Future for Handling<'_, M, Fut> {
             (Poll::Ready(_), true) => this.inbox.at_none(),
             _ => {}
         }
-        output
+        if output.is_pending() {
+            if let Some(exit) = this.inbox.take_struck() {
+                return Poll::Ready(Err(exit));
+            }
+            this.pipes.poll(cx);
+        }
+        output.map(Ok)
     }
 }

@@ -10,6 +10,7 @@ use super::Actor;
 use super::address::Addr;
 use super::context::Context;
 use super::inbox::{Inbox, Mailbox};
+use super::letters::MailboxOf;
 use super::life::live;
 use crate::supervise::{Face, Handle, Kind, ShutdownReport, Spec, Supervisor, Tree};
 use crate::{Exit, Id};
@@ -53,7 +54,7 @@ impl Spec {
     /// The same with a mailbox of these settings.
     pub fn actor_with<A: Actor>(
         id: impl Into<Id>,
-        mailbox: Mailbox,
+        mailbox: impl Into<MailboxOf<A::Message>>,
         mut make: impl FnMut() -> A + Send + 'static,
     ) -> (Addr<A::Message>, Self) {
         let inbox = Inbox::new(mailbox);
@@ -64,15 +65,19 @@ impl Spec {
             let queue = &queue;
             live(make(), Context::new(Arc::clone(&queue.0), life))
         });
-        spec.announces = true;
-        spec.empty_mailbox = mailbox.capacity() == 0;
-        inbox.belongs_to(&spec.node);
+        spec.is_actor(&inbox);
         (Addr(inbox), spec)
+    }
+
+    pub(super) fn is_actor<M: Send>(&mut self, inbox: &Inbox<M>) {
+        self.announces = true;
+        self.empty_mailbox = inbox.capacity() == 0;
+        inbox.belongs_to(&self.node);
     }
 }
 
 /// Closes the queue when the child is gone.
-struct Queue<M: Send>(Arc<Inbox<M>>);
+pub(super) struct Queue<M: Send>(pub(super) Arc<Inbox<M>>);
 
 impl<M: Send> Drop for Queue<M> {
     fn drop(&mut self) {
@@ -102,6 +107,10 @@ pub struct Lone<M> {
 }
 
 impl<M: Send + 'static> Lone<M> {
+    pub(super) const fn new(addr: Addr<M>, tree: Tree) -> Self {
+        Self { addr, tree }
+    }
+
     /// Its address, which does not keep it.
     pub fn address(&self) -> Addr<M> {
         self.addr.clone()

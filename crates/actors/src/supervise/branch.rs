@@ -15,6 +15,7 @@ use super::observe::{Event, Observer, What};
 use super::report::Left;
 use super::rules::Rules;
 use crate::panics::{contain, let_go};
+use crate::registry::Registry;
 use crate::sync::lock;
 use crate::{Exit, Id};
 
@@ -32,6 +33,8 @@ pub(crate) struct Branch {
     pub(crate) name: Option<Id>,
     pub(crate) node: Option<Weak<Node>>,
     pub(crate) runtime: Runtime,
+    /// One for the whole tree.
+    pub(crate) registry: Registry,
     pub(crate) rules: Rules,
     pub(crate) observer: Option<Observer>,
     /// How many restarts the window held at the last one.
@@ -102,6 +105,7 @@ impl Branch {
         name: Option<Id>,
         node: Option<Weak<Node>>,
         runtime: Runtime,
+        registry: Registry,
         rules: Rules,
         observer: Option<Observer>,
     ) -> Self {
@@ -109,6 +113,7 @@ impl Branch {
             name,
             node,
             runtime,
+            registry,
             rules,
             observer,
             restarts: AtomicUsize::new(0),

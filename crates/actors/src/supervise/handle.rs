@@ -8,6 +8,7 @@ use super::command::{Command, CommandError, StartChildError, Which};
 use super::snapshot::Snapshot;
 use super::spec::Spec;
 use crate::answer::answer;
+use crate::registry::Registry;
 use crate::sync::lock;
 use crate::{Exit, Id};
 
@@ -104,6 +105,11 @@ impl Handle {
         let id = id.into();
         let node = lock(&self.0.roster).node(&id).cloned();
         node?.face.as_ref()?.branch().filter(|branch| !branch.is_closed()).map(Self)
+    }
+
+    /// The names and groups of the whole tree, also of one that is part of another.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
     }
 
     pub(super) fn branch(&self) -> &Branch {

@@ -12,6 +12,7 @@ use weirs_scopes::CancelToken;
 use super::branch::{Branch, Said};
 use super::machine::Key;
 use super::node::{Heard, Node};
+use crate::registry::Registry;
 use crate::{Exit, Id};
 
 /// One life of a child, from a start to the next end. Its future is handed it, to hear when it has to stop
@@ -105,6 +106,11 @@ impl Incarnation {
     /// The runtime that the tree runs on.
     pub fn runtime(&self) -> &Runtime {
         &self.branch.runtime
+    }
+
+    /// The names and groups of the whole tree.
+    pub fn registry(&self) -> &Registry {
+        &self.branch.registry
     }
 }
 

@@ -1,12 +1,13 @@
 //! [`Node`]: what a supervisor, a child's task and the views share of one child.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use weirs_runtime::Instant;
-use weirs_runtime::waiting::{let_go, wake};
+use weirs_runtime::waiting::{Ticket, let_go, wake};
 use weirs_scopes::CancelToken;
 
 use super::branch::Branch;
@@ -73,6 +74,10 @@ pub(crate) trait Face: Send + Sync {
     fn orphan(&self, orphan: Arc<dyn Orphan>) -> Result<(), Arc<dyn Orphan>> {
         Err(orphan)
     }
+    /// Whether the one who has this ticket still waits for room there.
+    fn awaits_room(&self, _ticket: Ticket) -> bool {
+        false
+    }
     /// A life ended.
     fn life_ended(&self, _exit: &Exit) {}
     /// Fills in what it knows.
@@ -99,8 +104,8 @@ struct Seat {
     token: Option<CancelToken>,
     /// Whether an incarnation is there, from the order to begin until its future is gone.
     alive: bool,
-    /// Whose answers it waits for.
-    waits_for: Vec<Arc<Node>>,
+    /// Whose answers it waits for, and in whose queues for room.
+    waits_for: Vec<Wait>,
     shown: Shown,
 }
 
@@ -119,6 +124,20 @@ pub(crate) enum Heard {
     Nothing,
     /// Nothing; and whoever asks is not woken by the child's task.
     NothingElsewhere,
+}
+
+/// What an actor waits for: the answer of that one, or room in its queue.
+#[derive(Clone)]
+struct Wait {
+    on: Arc<Node>,
+    room: Option<Ticket>,
+}
+
+impl Wait {
+    fn lasts(&self) -> bool {
+        let full = |ticket| self.on.face.as_ref().is_some_and(|face| face.awaits_room(ticket));
+        self.room.is_none_or(full)
+    }
 }
 
 /// What the views know.
@@ -196,6 +215,18 @@ impl Node {
         }
     }
 
+    /// Has the one that runs look around.
+    pub(crate) fn poke(&self) {
+        let waker = {
+            let mut seat = lock(&self.seat);
+            self.flags.fetch_or(WOKEN, Ordering::AcqRel);
+            seat.waker.take()
+        };
+        if let Some(waker) = waker {
+            wake(waker);
+        }
+    }
+
     /// Keeps the waker of the child's task, if there is none or another.
     pub(crate) fn register(&self, known: &mut Option<Waker>, cx: &Context<'_>) {
         let woken = self.flags() & WOKEN != 0;
@@ -265,49 +296,69 @@ impl Node {
         crate::panics::let_go(before);
     }
 
-    /// It waits for the answer of another; an error, with the path, if that waits for it in the end.
-    pub(crate) fn wait_for(self: &Arc<Self>, other: &Arc<Self>) -> Result<(), Vec<Id>> {
+    /// It waits for another: for its answer, or with a ticket for room in its queue. An error, with the path,
+    /// if that waits for it in the end.
+    pub(crate) fn wait_for(self: &Arc<Self>, on: &Arc<Self>, room: Option<Ticket>) -> Result<(), Vec<Id>> {
         // Noted before the others are looked at: of two that ask each other at the same time, one sees both.
-        lock(&self.seat).waits_for.push(Arc::clone(other));
-        let mut path = vec![self.id.clone()];
-        if other.leads_to(self, &mut path, &mut Vec::new()) {
-            self.waits_no_longer(other);
-            path.push(self.id.clone());
-            return Err(path);
+        lock(&self.seat).waits_for.push(Wait { on: Arc::clone(on), room });
+        match on.way_to(self) {
+            Some(way) => {
+                self.waits_no_longer(on, room);
+                Err(std::iter::once(self.id.clone()).chain(way).collect())
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    pub(crate) fn waits_no_longer(&self, other: &Arc<Self>) {
+    pub(crate) fn waits_no_longer(&self, on: &Arc<Self>, room: Option<Ticket>) {
         let mut seat = lock(&self.seat);
-        if let Some(at) = seat.waits_for.iter().position(|node| Arc::ptr_eq(node, other)) {
-            let node = seat.waits_for.swap_remove(at);
+        let same = |wait: &Wait| Arc::ptr_eq(&wait.on, on) && wait.room == room;
+        if let Some(at) = seat.waits_for.iter().position(same) {
+            let wait = seat.waits_for.swap_remove(at);
             drop(seat);
-            drop(node);
+            drop(wait);
         }
     }
 
-    /// Whether it waits for `target`, through others perhaps; then the path has those in between.
-    fn leads_to(self: &Arc<Self>, target: &Arc<Self>, path: &mut Vec<Id>, seen: &mut Vec<Arc<Self>>) -> bool {
+    /// Who waits for whom from here to `target`, if this waits for it through others or is it.
+    fn way_to(self: &Arc<Self>, target: &Arc<Self>) -> Option<Vec<Id>> {
         if Arc::ptr_eq(self, target) {
-            return true;
+            return Some(vec![self.id.clone()]);
         }
-        if seen.iter().any(|node| Arc::ptr_eq(node, self)) {
-            return false;
+        // Most wait for nobody.
+        if lock(&self.seat).waits_for.is_empty() {
+            return None;
         }
-        seen.push(Arc::clone(self));
-        path.push(self.id.clone());
-        let next = lock(&self.seat).waits_for.clone();
-        if next.iter().any(|node| node.leads_to(target, path, seen)) {
-            return true;
+        // Breadth first, each with the place of the one it was reached from.
+        let mut reached = vec![(Arc::clone(self), 0)];
+        let mut seen = HashSet::from([Arc::as_ptr(self)]);
+        let mut at = 0;
+        while let Some((node, _)) = reached.get(at) {
+            let waits = lock(&node.seat).waits_for.clone();
+            for wait in waits {
+                if !seen.contains(&Arc::as_ptr(&wait.on)) && wait.lasts() {
+                    seen.insert(Arc::as_ptr(&wait.on));
+                    if Arc::ptr_eq(&wait.on, target) {
+                        let mut way = vec![target.id.clone()];
+                        while at > 0 {
+                            way.push(reached[at].0.id.clone());
+                            at = reached[at].1;
+                        }
+                        way.push(self.id.clone());
+                        way.reverse();
+                        return Some(way);
+                    }
+                    reached.push((wait.on, at));
+                }
+            }
+            at += 1;
         }
-        path.pop();
-        false
+        None
     }
 
     /// The first whose answer it waits for.
     pub(crate) fn waiting_on(&self) -> Option<Arc<Self>> {
-        lock(&self.seat).waits_for.first().cloned()
+        lock(&self.seat).waits_for.first().map(|wait| Arc::clone(&wait.on))
     }
 
     pub(crate) fn show(&self, state: ChildState) {

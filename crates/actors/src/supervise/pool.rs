@@ -100,7 +100,9 @@ impl<Args: Send + 'static> Pool<Args> {
         F: Fn(Args, Incarnation) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: IntoExit> + Send + 'static,
     {
-        PoolBuilder::new(id.into(), Restart::Transient, |rules| Box::new(Again { make: Arc::new(make), rules }))
+        PoolBuilder::new(id.into(), Restart::Transient, |rules| {
+            Box::new(Again { make: Arc::new(make), rules })
+        })
     }
 
     /// A pool of futures that are made once: their arguments, such as a socket, are handed on. A child that
@@ -349,9 +351,9 @@ impl<Args: Send + 'static> PoolBuilder<Args> {
         } else {
             let faces = shards.clone();
             Spec::tree(self.id, move || {
-                let shards = (0_u64..).zip(&faces).map(|(number, face)| {
-                    Spec::shown_tree(number.into(), Arc::clone(face), supervisor)
-                });
+                let shards = (0_u64..)
+                    .zip(&faces)
+                    .map(|(number, face)| Spec::shown_tree(number.into(), Arc::clone(face), supervisor));
                 Supervisor::one_for_one().children(shards)
             })
         };

@@ -45,6 +45,7 @@ pin_project! {
 }
 
 /// Where the child sits.
+#[derive(Clone)]
 pub(crate) struct Seat {
     pub(crate) node: Arc<Node>,
     pub(crate) branch: Arc<Branch>,
@@ -67,7 +68,7 @@ impl Seat {
         }
     }
 
-    fn ended(&self, exit: Exit) {
+    pub(crate) fn ended(&self, exit: Exit) {
         self.node.ended(exit.clone());
         self.branch.say(Said::Ended(self.key, exit));
     }

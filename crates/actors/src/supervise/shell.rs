@@ -1,7 +1,8 @@
 //! [`Run`]: a supervisor that runs. The machine says what is to be done; this does it.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+mod asked;
+mod timers;
+
 use std::fmt;
 use std::future::Future;
 use std::mem::take;
@@ -12,13 +13,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use weirs_resilience::{Backoff, BackoffProgress};
-use weirs_runtime::{Clock, Instant, Sleep, Task};
+use weirs_runtime::{Clock, Instant, Task};
+
+use asked::{Asked, Due};
+use timers::Timers;
 
 use super::branch::{Branch, Said};
 use super::command::{Command, CommandError, StartChildError, StartError, Which};
 use super::handle::Handle;
 use super::incarnation::Incarnation;
-use super::machine::{Action, Answer, Ending, Event, Key, Machine, Outcome, Phase};
+use super::machine::{Action, Ending, Event, Key, Machine, Outcome, Phase};
 use super::node::{ChildState, GONE, KILL, LAST, Node, STOP};
 use super::observe::What;
 use super::pool::Place;
@@ -72,37 +76,11 @@ struct Child {
     node: Arc<Node>,
     /// None until it is started for the first time.
     task: Option<Task<()>>,
-    spec: Option<Spec>,
+    spec: Option<Box<Spec>>,
     /// Its place in a pool, while it is in the tree.
     place: Option<Place>,
     backoff: Option<Box<(Backoff, BackoffProgress)>>,
     asked: Option<Box<Asked>>,
-}
-
-/// An answer, and whom it is given to.
-enum Due {
-    Start(Answerer<Result<(), StartChildError>>, Result<(), StartChildError>),
-    Command(Answerer<Result<(), CommandError>>, Result<(), CommandError>),
-    Stop(Answerer<Result<Exit, CommandError>>, Result<Exit, CommandError>),
-}
-
-impl Due {
-    fn give(self) {
-        match self {
-            Self::Start(answerer, answer) => answerer.give(answer),
-            Self::Command(answerer, answer) => answerer.give(answer),
-            Self::Stop(answerer, answer) => answerer.give(answer),
-        }
-    }
-}
-
-/// Who waits for the child.
-#[derive(Default)]
-struct Asked {
-    started: Vec<Answerer<Result<(), StartChildError>>>,
-    restarted: Vec<Answerer<Result<(), CommandError>>>,
-    stopped: Vec<Answerer<Result<Exit, CommandError>>>,
-    deleted: Vec<Answerer<Result<(), CommandError>>>,
 }
 
 impl Run {
@@ -160,13 +138,13 @@ impl Run {
             }
         };
         for spec in specs {
-            self.insert(spec);
+            self.insert(Box::new(spec));
         }
         self.progress = Progress::Starting(start);
         self.step(now, Event::Start);
     }
 
-    fn insert(&mut self, mut spec: Spec) -> Key {
+    fn insert(&mut self, mut spec: Box<Spec>) -> Key {
         let key = self.machine.insert(spec.rules);
         let node = Arc::clone(&spec.node);
         // A spec is put into one supervisor, once.
@@ -293,7 +271,7 @@ impl Run {
         } else if lock(&self.branch.roster).find(spec.id()).is_some() {
             StartChildError::Taken(spec)
         } else {
-            let key = self.insert(*spec);
+            let key = self.insert(spec);
             if let Some(answerer) = answerer {
                 self.asked(key).started.push(answerer);
             }
@@ -394,7 +372,15 @@ impl Run {
                 self.branch.observe(&node, What::Restarting(pause));
                 self.timers.set(now + pause, key, timer, &self.machine);
             }
-            Action::Answer(_, answer) => answer_all(child, answer, &mut self.due),
+            Action::Answer(_, answer) => {
+                if let Some(asked) = &mut child.asked {
+                    asked.answer(answer, || node.shown().last_exit, &mut self.due);
+                }
+                // Most children are asked for once.
+                if child.asked.as_ref().is_some_and(|asked| asked.is_empty()) {
+                    child.asked = None;
+                }
+            }
             Action::Down(_) => {
                 child.place = None;
                 node.show(ChildState::Down);
@@ -411,9 +397,6 @@ impl Run {
             Action::Stuck(_) => {
                 node.show(ChildState::Stuck);
                 close(&node);
-                if self.machine.is_ending() {
-                    lock(&self.branch.report).left.push(Left { path: node.path(), exit: None });
-                }
                 self.branch.observe(&node, What::Stuck);
             }
             Action::SetTimer(..) | Action::Started | Action::Exit(_) => {}
@@ -442,16 +425,26 @@ impl Run {
         }
     }
 
+    /// Notes who is stuck at the end, whenever that began.
+    fn report_stuck(&self) {
+        let stuck = self.machine.children().filter(|key| self.machine.phase(*key) == Some(Phase::Stuck));
+        let children = stuck.filter_map(|key| self.children.get(key.place())?.as_ref());
+        let left: Vec<Left> = children.map(|child| Left { path: child.node.path(), exit: None }).collect();
+        lock(&self.branch.report).left.extend(left);
+    }
+
     fn exit(&mut self, outcome: Outcome) {
+        self.report_stuck();
         let last = |node: &Node| node.shown().last_exit.unwrap_or(Exit::Lost);
         let gave_up = |node: &Node| {
             let (child, exit) = (node.id.clone(), last(node));
             Exit::GaveUp(Arc::new(GaveUp { child, exit }))
         };
-        let start_error =
-            |node: &Node| StartError::Child { path: node.path(), exit: last(node) };
+        let start_error = |node: &Node| StartError::Child { path: node.path(), exit: last(node) };
         let about = match outcome {
-            Outcome::GaveUp(key) | Outcome::StartFailed(key) => self.child(key).map(|child| Arc::clone(&child.node)),
+            Outcome::GaveUp(key) | Outcome::StartFailed(key) => {
+                self.child(key).map(|child| Arc::clone(&child.node))
+            }
             Outcome::Shutdown | Outcome::Killed | Outcome::Done(_) => None,
         };
         let exit = match (outcome, &about) {
@@ -507,51 +500,6 @@ impl Run {
 fn close(node: &Node) {
     if let Some(face) = &node.face {
         face.close(&node.shown().last_exit.unwrap_or(Exit::Shutdown));
-    }
-}
-
-fn answer_all(child: &mut Child, answer: Answer, due: &mut Vec<Due>) {
-    let Some(asked) = &mut child.asked else { return };
-    let exit = || child.node.shown().last_exit;
-    match answer {
-        Answer::Started | Answer::NotStarted | Answer::Interrupted => {
-            due.extend(take(&mut asked.started).into_iter().map(|answerer| {
-                Due::Start(answerer, match answer {
-                    Answer::Started => Ok(()),
-                    Answer::NotStarted => Err(StartChildError::NotStarted(exit().unwrap_or(Exit::Lost))),
-                    _ => Err(StartChildError::Interrupted),
-                })
-            }));
-            due.extend(take(&mut asked.restarted).into_iter().map(|answerer| {
-                Due::Command(answerer, match answer {
-                    Answer::Started => Ok(()),
-                    Answer::NotStarted => Err(CommandError::NotStarted(exit().unwrap_or(Exit::Lost))),
-                    _ => Err(CommandError::Interrupted),
-                })
-            }));
-        }
-        Answer::Stopped | Answer::Stuck => {
-            due.extend(take(&mut asked.stopped).into_iter().map(|answerer| {
-                Due::Stop(answerer, match answer {
-                    Answer::Stopped => Ok(exit().unwrap_or(Exit::Normal)),
-                    _ => Err(CommandError::Stuck),
-                })
-            }));
-        }
-        Answer::Deleted => {
-            due.extend(take(&mut asked.deleted).into_iter().map(|answerer| Due::Command(answerer, Ok(()))));
-        }
-        // Those who asked last: the ones before them are waited for.
-        Answer::Running => {
-            let last = asked.deleted.pop().or_else(|| asked.restarted.pop());
-            due.extend(last.map(|answerer| Due::Command(answerer, Err(CommandError::Running))));
-        }
-        Answer::Ending => match asked.restarted.pop() {
-            Some(answerer) => due.push(Due::Command(answerer, Err(CommandError::Ended))),
-            None => due.extend(
-                asked.started.pop().map(|answerer| Due::Start(answerer, Err(StartChildError::Ended(None)))),
-            ),
-        },
     }
 }
 
@@ -629,57 +577,5 @@ impl Drop for Run {
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run").field("path", &self.branch.path()).finish_non_exhaustive()
-    }
-}
-
-/// The timers of all children; those that count no longer are thrown out as they come up.
-#[derive(Default)]
-struct Timers {
-    heap: BinaryHeap<Reverse<(Instant, Key, u32)>>,
-    sleep: Option<Sleep>,
-    sweep_at: usize,
-}
-
-impl Timers {
-    fn set(&mut self, at: Instant, key: Key, timer: u32, machine: &Machine) {
-        if self.heap.len() >= self.sweep_at.max(64) {
-            self.heap.retain(|Reverse((_, key, timer))| machine.awaits(*key, *timer));
-            self.sweep_at = self.heap.len() * 2;
-        }
-        self.heap.push(Reverse((at, key, timer)));
-    }
-
-    /// Waits until the first of them is due.
-    fn poll(
-        &mut self,
-        machine: &Machine,
-        clock: &Clock,
-        cx: &mut Context<'_>,
-    ) -> Poll<Instant> {
-        while let Some(Reverse((_, key, timer))) = self.heap.peek() {
-            if machine.awaits(*key, *timer) {
-                break;
-            }
-            self.heap.pop();
-        }
-        let Some(Reverse((at, ..))) = self.heap.peek() else {
-            self.sleep = None;
-            return Poll::Pending;
-        };
-        let sleep = self.sleep.get_or_insert_with(|| clock.sleep_until(*at));
-        if sleep.deadline() != *at {
-            sleep.reset(*at);
-        }
-        ready!(Pin::new(sleep).poll(cx));
-        self.sleep = None;
-        Poll::Ready(clock.now())
-    }
-
-    fn due(&mut self, now: Instant) -> Option<(Key, u32)> {
-        let Reverse((at, ..)) = self.heap.peek()?;
-        if *at > now {
-            return None;
-        }
-        self.heap.pop().map(|Reverse((_, key, timer))| (key, timer))
     }
 }

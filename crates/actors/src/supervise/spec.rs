@@ -31,12 +31,18 @@ const KILL_GRACE: Duration = Duration::from_secs(1);
 const RESET_AFTER: Duration = Duration::from_secs(60);
 
 /// How a child's task is begun.
-pub(super) trait Launch: Send {
+pub(crate) trait Launch: Send {
     fn launch(self: Box<Self>, runtime: &Runtime, seat: Seat) -> Task<()>;
 
     /// What the child was to be made of, if it was handed in for this one child.
     fn reclaim(self: Box<Self>) -> Option<Box<dyn Any + Send>> {
         None
+    }
+}
+
+impl<F: FnOnce(&Runtime, Seat) -> Task<()> + Send> Launch for F {
+    fn launch(self: Box<Self>, runtime: &Runtime, seat: Seat) -> Task<()> {
+        self(runtime, seat)
     }
 }
 
@@ -116,7 +122,7 @@ impl Spec {
         Self::of(id, kind, face, Box::new(Made { name, make, future: PhantomData }))
     }
 
-    pub(super) fn of(id: Id, kind: Kind, face: Option<Arc<dyn Face>>, launch: Box<dyn Launch>) -> Self {
+    pub(crate) fn of(id: Id, kind: Kind, face: Option<Arc<dyn Face>>, launch: Box<dyn Launch>) -> Self {
         Self {
             node: Node::new(id, kind, face),
             rules: task_rules(),
@@ -232,7 +238,11 @@ impl Spec {
     /// Whether it goes with its supervisor.
     pub(crate) fn check_under(&self, rules: &Rules) -> Result<(), Invalid> {
         if self.rules.significant && rules.auto_shutdown == AutoShutdown::Never {
-            return Err(Invalid::of_child(self.id(), "spec.significant", "its supervisor has no auto_shutdown"));
+            return Err(Invalid::of_child(
+                self.id(),
+                "spec.significant",
+                "its supervisor has no auto_shutdown",
+            ));
         }
         Ok(())
     }

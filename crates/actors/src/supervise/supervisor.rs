@@ -175,7 +175,8 @@ impl Supervisor {
         let observer = self.observer.or_else(|| life.as_ref().and_then(|life| life.branch.observer.clone()));
         let node = life.as_ref().map(|life| Arc::downgrade(&life.node));
         let name = if life.is_some() { None } else { self.name };
-        let branch = Branch::new(name, node, runtime, self.rules, observer);
+        let registry = life.as_ref().map(|life| life.registry().clone()).unwrap_or_default();
+        let branch = Branch::new(name, node, runtime, registry, self.rules, observer);
         Run::new(branch, Machine::new(self.rules), valid.map(|()| children), life)
     }
 

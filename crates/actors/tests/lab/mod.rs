@@ -1,5 +1,5 @@
 //! Children that do what a test says, and a log of their lives.
-#![allow(dead_code, reason = "each test binary uses what it needs")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses what it needs")]
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};

@@ -183,7 +183,8 @@ impl<J, E> DeadLetterRing<J, E> {
         let mut jobs = Vec::with_capacity(number);
         for (job, redrives, error, panic) in go {
             jobs.push((job, redrives));
-            panics::let_go((error, panic));
+            panics::let_go(error);
+            panics::let_go(panic);
         }
         self.shared.change(|state| {
             state.stats.redriven += number as u64;

@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 use weirs_runtime::{Instant, PanicPayload, Sleep};
 
 use super::desk::{Desk, add};
+use super::flow::TURN;
 use super::retry::Retry;
 use super::site::{PipelineEvent, Site};
 use super::unprocessed::Left;
@@ -133,14 +134,21 @@ impl<T, Fut> Attempt<T, Fut> {
         Fut: Future<Output = Result<U, E>>,
     {
         let mut this = self.project();
+        let mut turn = 0;
         loop {
+            turn += 1;
+            if turn > TURN {
+                // It is tried again and again without a pause.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let trouble = match this.state.as_mut().project() {
                 StateProjection::Begins => {
                     let Some(job) = this.job.take() else { unreachable!("a job that begins is there") };
                     if *this.attempts == 0 && duty.keep.is_some() {
                         *this.first_at = duty.site.clock().now();
                     }
-                    *this.attempts += 1;
+                    *this.attempts = this.attempts.saturating_add(1);
                     let begun = contain(|| {
                         *this.job = duty.keep.map(|keep| keep(&job));
                         (duty.work)(job)

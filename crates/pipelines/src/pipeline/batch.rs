@@ -9,7 +9,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use weirs_runtime::Sleep;
 
-use super::flow::Flow;
+use super::flow::{Flow, TURN};
 use super::plan::{Blueprint, Check};
 use super::site::Site;
 use super::unprocessed::Left;
@@ -77,10 +77,16 @@ pin_project! {
 }
 
 impl<W: Flow> Batching<W> {
-    /// Takes in what comes, until the batch is full.
+    /// Takes in what comes, until the batch is full or others have their turn.
     fn gather(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let mut this = self.project();
+        let mut turn = 0;
         while this.items.len() < *this.most {
+            turn += 1;
+            if turn > TURN {
+                cx.waker().wake_by_ref();
+                return;
+            }
             let Some(flow) = this.flow.as_mut().as_pin_mut() else { return };
             match flow.poll_next(cx) {
                 Poll::Ready(Some(item)) => {

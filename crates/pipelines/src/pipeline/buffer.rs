@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::mem;
 use std::num::NonZeroUsize;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use super::plan::{Blueprint, Check};
 use super::site::{Cause, Site};
 use super::unprocessed::Left;
 use crate::panics::contain;
+use crate::turn::yield_now;
 
 /// The most items that are sent at once.
 const MOST_AT_ONCE: usize = 32;
@@ -156,19 +156,6 @@ async fn pump<W: Flow>(flow: W, sender: Sender<W::Item>, at_once: usize, edge: A
     if let Err(payload) = contain(|| flow.set(None)) {
         site.fail("source", Cause::Panicked(payload));
     }
-}
-
-/// Lets the executor's other tasks have their turn.
-async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// What comes out of a boundary.

@@ -66,7 +66,8 @@ pin_project! {
             if let Judge::DeadLetter(place) = this.rule {
                 if let Some((number, letter)) = place.letter.take() {
                     this.site.hand_back(this.desk.name, Left::Failed, number, letter.job);
-                    let_go((letter.error, letter.panic));
+                    let_go(letter.error);
+                    let_go(letter.panic);
                 }
             }
         }
@@ -234,7 +235,8 @@ where
                 (Judge::Skip, job) => {
                     bump(&this.desk.skipped);
                     this.site.tell(&PipelineEvent::Skipped { stage: this.desk.name });
-                    let_go((job, failure));
+                    let_go(job);
+                    let_go(failure);
                 }
                 (Judge::DeadLetter(place), Some(job)) => place.put(number, job, *failure),
                 // A stage that has dead letters keeps its jobs; what cannot even be copied stops it.

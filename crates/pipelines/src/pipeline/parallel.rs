@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
@@ -17,7 +17,7 @@ use weirs_runtime::Runtime;
 
 use super::attempt::{Duty, Entry, Held, Outcome, Unread, Waiting};
 use super::feed::Feed;
-use super::flow::Flow;
+use super::flow::{Flow, TURN};
 use super::site::{Alive, Cause};
 use super::unprocessed::Left;
 use crate::panics::contain;
@@ -177,7 +177,11 @@ where
         // There is always room: no more than `most` are handed in.
         let builder = WorkerPool::with_workers(hand).workers(workers).queue(most).unread(most);
         let builder = if ordered { builder.ordered() } else { builder };
-        let Ok(pool) = builder.build(runtime) else { unreachable!("the numbers were checked") };
+        // The numbers were checked: what is wrong is the executor.
+        let Ok(pool) = builder.build(runtime) else {
+            duty.site.fail(duty.desk.name, Cause::Lost);
+            return Self::Here { sender: None, results: None };
+        };
         let results = Some(pool.results());
         Self::Pool { pool: Some(pool), results }
     }
@@ -228,15 +232,25 @@ where
         Self::Here { sender: Some(sender), results: Some(results) }
     }
 
+    /// There is room for as many as may be inside. What a crew that is lost does not take is handed back.
     fn submit(&mut self, entry: Entry<T>, duty: &Arc<Duty<T, F, E>>) {
         let refused = match self {
-            Self::Pool { pool, .. } => pool.as_ref().is_some_and(|pool| pool.try_submit(entry).is_err()),
-            Self::Here { sender, .. } => {
-                let waiting = Waiting::new(entry, Arc::clone(duty));
-                sender.as_ref().is_some_and(|sender| sender.try_send(waiting).is_err())
+            Self::Pool { pool: Some(pool), .. } => match pool.try_submit(entry) {
+                Ok(_) => return,
+                Err(refused) => refused.into_inner(),
+            },
+            Self::Here { sender: Some(sender), .. } => {
+                drop(sender.try_send(Waiting::new(entry, Arc::clone(duty))));
+                return;
             }
+            _ => entry,
         };
-        debug_assert!(!refused, "there is room for as many as may be inside");
+        duty.hand_back(Left::Waiting, refused.number, refused.item);
+    }
+
+    /// Whether nobody will ever do anything.
+    fn is_lost(&self) -> bool {
+        matches!(self, Self::Here { results: None, .. } | Self::Pool { results: None, .. })
     }
 
     /// No more jobs come.
@@ -247,38 +261,33 @@ where
         }
     }
 
-    fn poll(&mut self, duty: &Duty<T, F, E>, cx: &mut Context<'_>) -> Poll<Option<Outcome<T, U, E>>> {
-        match self {
-            Self::Pool { results: Some(results), .. } => loop {
-                match Pin::new(&mut *results).poll_next(cx) {
-                    Poll::Ready(Some(Completion { result: Ok(outcome), .. })) => {
-                        return Poll::Ready(Some(outcome));
-                    }
-                    // A worker that was cancelled by the end of its executor.
-                    Poll::Ready(Some(_)) => {}
-                    Poll::Ready(None) => return Poll::Ready(None),
-                    Poll::Pending => return Poll::Pending,
-                }
+    /// What came of a job, of so many that are inside.
+    fn poll(
+        &mut self,
+        inside: usize,
+        duty: &Arc<Duty<T, F, E>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Outcome<T, U, E>>> {
+        let ended = match self {
+            Self::Pool { results: Some(results), .. } => match ready!(Pin::new(results).poll_next(cx)) {
+                Some(Completion { result: Ok(outcome), .. }) => Ok(outcome),
+                None if inside == 0 => return Poll::Ready(None),
+                _ => Err(Cause::Lost),
             },
-            Self::Here { results, .. } => loop {
-                let Some(running) = results else { return Poll::Ready(None) };
-                // The question for a key may panic: its item is back already.
-                match contain(|| running.as_mut().poll_next(cx)) {
-                    Ok(Poll::Ready(Some(unread))) => {
-                        if let Some(outcome) = unread.take() {
-                            return Poll::Ready(Some(outcome));
-                        }
-                    }
-                    Ok(Poll::Ready(None)) => return Poll::Ready(None),
-                    Ok(Poll::Pending) => return Poll::Pending,
-                    Err(payload) => {
-                        duty.site.fail(duty.desk.name, Cause::Panicked(payload));
-                        *results = None;
-                    }
-                }
+            Self::Here { results: Some(results), .. } => match contain(|| results.as_mut().poll_next(cx)) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(None)) if inside == 0 => return Poll::Ready(None),
+                Ok(Poll::Ready(unread)) => unread.and_then(Unread::take).ok_or(Cause::Lost),
+                // The question for a key: its item is back already.
+                Err(payload) => Err(Cause::Panicked(payload)),
             },
-            _ => Poll::Ready(None),
-        }
+            _ => return Poll::Ready(None),
+        };
+        let outcome = ended.map_err(|cause| {
+            duty.site.fail(duty.desk.name, cause);
+            self.dismiss(duty);
+        });
+        Poll::Ready(outcome.ok())
     }
 
     /// Ends the work: what is not done comes back.
@@ -324,13 +333,21 @@ where
         crew: Crew<W::Item, F, U, E>,
         most: usize,
     ) -> Self {
-        Self { feed, crew, unread: VecDeque::new(), inside: 0, most, ended: false, duty }
+        let ended = crew.is_lost();
+        Self { feed, crew, unread: VecDeque::new(), inside: 0, most, ended, duty }
     }
 
     /// Takes in what there is room for.
     fn fill(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let mut this = self.project();
+        let mut turn = 0;
         while !*this.ended && *this.inside < *this.most {
+            turn += 1;
+            if turn > TURN {
+                // The workers have their turn, and whoever takes results.
+                cx.waker().wake_by_ref();
+                return;
+            }
             match this.feed.as_mut().poll_next(cx) {
                 Poll::Ready(Some(entry)) => {
                     *this.inside += 1;
@@ -362,11 +379,13 @@ where
         self.as_mut().fill(cx);
         let this = self.project();
         let polled = match this.unread.pop_front() {
-            None => this.crew.poll(this.duty, cx),
+            None => this.crew.poll(*this.inside, this.duty, cx),
             outcome => Poll::Ready(outcome),
         };
-        if let Poll::Ready(Some(_)) = &polled {
-            *this.inside -= 1;
+        match &polled {
+            Poll::Ready(Some(_)) => *this.inside -= 1,
+            Poll::Ready(None) => *this.ended = true,
+            Poll::Pending => {}
         }
         polled
     }
@@ -376,7 +395,7 @@ where
         let this = self.project();
         // All that is inside has room here.
         while this.unread.len() < *this.inside {
-            match this.crew.poll(this.duty, cx) {
+            match this.crew.poll(*this.inside - this.unread.len(), this.duty, cx) {
                 Poll::Ready(Some(outcome)) => this.unread.push_back(outcome),
                 _ => return,
             }

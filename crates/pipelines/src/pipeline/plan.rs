@@ -3,6 +3,7 @@
 use super::flow::Flow;
 use super::site::Site;
 use crate::Invalid;
+use crate::pool::MOST_WORKERS;
 
 /// A part of a pipeline before it is assembled.
 pub trait Blueprint: Send + 'static {
@@ -36,6 +37,14 @@ impl Check {
     pub(super) fn at_least_one(&mut self, number: usize, field: &'static str) {
         if number == 0 {
             self.wrong(field, "there has to be at least one");
+        }
+    }
+
+    /// So many workers of a stage.
+    pub(super) fn workers(&mut self, number: usize, stage: &'static str) {
+        self.at_least_one(number, stage);
+        if number > MOST_WORKERS {
+            self.wrong(stage, "so many workers cannot be started");
         }
     }
 

@@ -114,9 +114,11 @@ where
     fn check(&self, check: &mut Check) {
         self.upstream.check(check);
         check.name(self.settings.name);
-        check.at_least_one(self.settings.workers, self.settings.name);
-        if let Order::ByKey { per_key, .. } = self.settings.order {
-            check.at_least_one(per_key, self.settings.name);
+        let Settings { name, workers, .. } = self.settings;
+        match self.settings.order {
+            // Of keys there may be any number: they have no workers while they have nothing to do.
+            Order::ByKey { per_key, .. } => check.at_least_one(workers.min(per_key), name),
+            Order::Ordered | Order::Unordered => check.workers(workers, name),
         }
     }
 

@@ -272,8 +272,10 @@ pub(super) async fn manage<F: Factory>(
 
 /// Starts more workers; those that cannot be made are missing until the next window.
 fn hire<F: Factory>(starter: &Starter<F>, number: usize) {
+    let mut from = 0;
     for _ in 0..number {
-        let place = starter.crew.vacancy();
+        let place = starter.crew.vacancy(from);
+        from = place + 1;
         match make(&*starter.factory, place) {
             Ok(worker) if starter.shared.join() => starter.start(place, worker),
             Ok(worker) => return let_go(worker),

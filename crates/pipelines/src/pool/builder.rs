@@ -15,6 +15,9 @@ use super::worker::{Factory, Retry, make};
 use super::{JobOf, PoolOf, Starter, WorkerPool};
 use crate::Invalid;
 
+/// More workers than this are not meant.
+pub(crate) const MOST_WORKERS: usize = 1 << 24;
+
 /// Sets a pool up; made by [`WorkerPool::builder`], [`WorkerPool::with_workers`] and
 /// [`WorkerPool::blocking`].
 #[must_use = "a builder does nothing until `build`"]
@@ -49,7 +52,7 @@ impl<F: Factory> WorkerPoolBuilder<F> {
         }
     }
 
-    /// How many workers there are: 4 unless said otherwise.
+    /// How many workers there are: 4 unless said otherwise, and 2^24 at most.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers..=workers;
         self.controller = None;
@@ -191,6 +194,9 @@ impl<F: Factory> WorkerPoolBuilder<F> {
         }
         if least > most {
             return Err(BuildError::Invalid(Invalid::new("pool.workers", "the least is above the most")));
+        }
+        if least > MOST_WORKERS {
+            return Err(BuildError::Invalid(Invalid::new("pool.workers", "so many cannot be started")));
         }
         let controller = controller.map(|controller| (controller.window(), controller));
         if controller.as_ref().is_some_and(|(window, _)| window.is_zero()) {

@@ -29,10 +29,11 @@ struct Hired {
 }
 
 impl Crew {
-    /// The number for one more worker: of one who is gone, or the next.
-    pub(super) fn vacancy(&self) -> usize {
+    /// The number for one more worker, from this one on: of one who is gone, or the next.
+    pub(super) fn vacancy(&self, from: usize) -> usize {
         let hired = &self.lock().hired;
-        hired.iter().position(|hired| hired.desk.is_gone()).unwrap_or(hired.len())
+        let gone = hired.iter().skip(from).position(|hired| hired.desk.is_gone());
+        gone.map_or(hired.len(), |place| from + place)
     }
 
     /// Takes in the worker of that number; when all are dismissed, it goes at once.

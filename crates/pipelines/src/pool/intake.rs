@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use weirs_runtime::waiting::Ticket;
-use weirs_runtime::{Instant, block_on};
+use weirs_runtime::{Clock, Instant, block_on};
 
 use super::JobId;
 use super::call::Call;
@@ -27,6 +27,10 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Intake<J, T, E> {
 
     pub(super) fn shared(&self) -> &Arc<Shared<J, T, E>> {
         &self.0
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
     }
 
     /// Hands in a job; see [`WorkerPool::submit`](crate::WorkerPool::submit).
@@ -129,7 +133,8 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Future for Submit<
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         assert!(this.offer.is_some(), "it is not polled after its end");
-        let polled = this.shared.poll_submit(&mut this.offer, &mut this.ticket, cx);
+        let offer = || this.offer.take().expect("it is there until it is submitted");
+        let polled = this.shared.poll_submit(offer, &mut this.ticket, cx);
         polled.map(|result| match (result, this.offer.take()) {
             (Err(()), Some(offer)) => Err(SubmitError::Closed(offer.job)),
             (Ok(id), _) => Ok(id),

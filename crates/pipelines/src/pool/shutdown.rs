@@ -13,6 +13,7 @@ use weirs_runtime::waiting::Ticket;
 use super::WorkerPool;
 use super::completion::{Completion, JobError, JobId};
 use super::state::Shared;
+use crate::panics::let_go;
 
 /// How the jobs of a pool ended. Together they are as many as were taken, as soon as the pool has settled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -151,7 +152,7 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
         let tasks = self.owner.crew.take_tasks();
         tasks.iter().for_each(Task::abort);
         for task in tasks {
-            let _ = task.cancel().await;
+            let_go(task.cancel().await);
         }
         Shutdown { handed_back: shared.take_left(), unread: shared.take_unread(), settled: shared.counts() }
     }

@@ -208,7 +208,9 @@ impl<J, T, E> State<J, T, E> {
         match slip.reply {
             Some(reply) => out.answers.push((reply, Err(CallError::Closed(job)))),
             None => {
-                self.outbox.never(slip.order);
+                if self.readers != Readers::Gone {
+                    self.outbox.never(slip.order);
+                }
                 if self.abandoned {
                     out.dropped.push(job);
                 } else {
@@ -305,14 +307,15 @@ impl<J, T, E> Shared<J, T, E> {
         })
     }
 
-    /// The offer is taken out when it is submitted; when the pool is closed it stays.
+    /// The offer is asked for when it is submitted, under the lock; when the pool is closed it never is.
     pub(super) fn poll_submit(
         &self,
-        offer: &mut Option<Offer<J, T, E>>,
+        offer: impl FnOnce() -> Offer<J, T, E>,
         ticket: &mut Option<Ticket>,
         cx: &Context<'_>,
     ) -> Poll<Result<JobId, ()>> {
         let since = self.since();
+        let mut offer = Some(offer);
         self.state.poll(cx, |state, look| {
             if state.closed {
                 state.submitters.leave(ticket, look);
@@ -322,8 +325,8 @@ impl<J, T, E> Shared<J, T, E> {
                 return state.submitters.wait(1, ticket, look);
             }
             state.submitters.leave(ticket, look);
-            let offer = offer.take().expect("it is there until it is submitted");
-            Turn::Ready(Ok(state.push(offer, since)))
+            let offer = offer.take().expect("it is submitted once");
+            Turn::Ready(Ok(state.push(offer(), since)))
         })
     }
 

@@ -9,9 +9,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use weirs_channels_utils::oneshot;
+use weirs_runtime::waiting::Ticket;
 use weirs_runtime::{PanicPayload, Runtime};
 
-use super::intake::SubmitError;
+use super::state::Shared;
 use super::stats::PoolStats;
 use super::worker::{FnWorker, Same};
 use super::{BuildError, Settled, WorkerPool, WorkerPoolBuilder};
@@ -65,18 +66,15 @@ impl TaskPool {
     /// Dropped before it is ready, the future was not taken, and is dropped.
     ///
     /// # Errors
-    /// When the pool is closed.
-    pub async fn run<F>(&self, future: F) -> Result<TaskHandle<F::Output>, TaskPoolClosed>
+    /// The future comes back when the pool is closed.
+    pub async fn run<F>(&self, future: F) -> Result<TaskHandle<F::Output>, TaskPoolClosed<F>>
     where
         F: Future<Output: Send> + Send + 'static,
     {
         let (sender, answer) = oneshot::channel();
         let (wanted, is_wanted) = oneshot::channel();
-        let job: Boxed = Box::pin(do_task(future, sender, is_wanted));
-        match self.pool.submit(job).await {
-            Ok(_) => Ok(TaskHandle { answer, wanted: Some(wanted) }),
-            Err(SubmitError::Closed(_) | SubmitError::Full(_)) => Err(TaskPoolClosed(())),
-        }
+        self.submit(future, |future| Box::pin(do_task(future, sender, is_wanted))).await?;
+        Ok(TaskHandle { answer, wanted: Some(wanted) })
     }
 
     /// Hands in a blocking function, which runs on a thread of the runtime's for such, and gives its handle.
@@ -90,20 +88,46 @@ impl TaskPool {
     /// Dropped before it is ready, the function was not taken, and is dropped.
     ///
     /// # Errors
-    /// When the pool is closed.
-    pub async fn run_blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<TaskHandle<T>, TaskPoolClosed> {
+    /// The function comes back when the pool is closed.
+    pub async fn run_blocking<F, T>(&self, work: F) -> Result<TaskHandle<T>, TaskPoolClosed<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
         let runtime = self.runtime.clone();
-        self.run(async move {
-            match runtime.spawn_blocking(work).await {
-                Ok(value) => value,
-                // Its panic is the job's.
-                Err(error) => panic!("{}", error.resume_panic()),
-            }
-        })
-        .await
+        let (sender, answer) = oneshot::channel();
+        let (wanted, is_wanted) = oneshot::channel();
+        let job = |work| -> Boxed {
+            let future = async move {
+                match runtime.spawn_blocking(work).await {
+                    Ok(value) => value,
+                    // Its panic is the job's.
+                    Err(error) => panic!("{}", error.resume_panic()),
+                }
+            };
+            Box::pin(do_task(future, sender, is_wanted))
+        };
+        self.submit(work, job).await?;
+        Ok(TaskHandle { answer, wanted: Some(wanted) })
+    }
+
+    /// Hands in the job that is made of what was given, as soon as there is room.
+    async fn submit<F>(&self, given: F, job: impl FnOnce(F) -> Boxed) -> Result<(), TaskPoolClosed<F>> {
+        let mut waits = Waits { shared: self.pool.shared(), ticket: None };
+        let mut given = Some((given, job));
+        // It is put into its box when it is taken: until then it can be given back.
+        let submitted = poll_fn(|cx| {
+            let Waits { shared, ticket } = &mut waits;
+            let offer = || {
+                let (given, job) = given.take().expect("it is there until it is submitted");
+                shared.offer(job(given))
+            };
+            shared.poll_submit(offer, ticket, cx)
+        });
+        match (submitted.await, given) {
+            (Err(()), Some((given, _))) => Err(TaskPoolClosed(given)),
+            _ => Ok(()),
+        }
     }
 
     /// Takes no more jobs, and waits until those that it has are done; the future need not be polled for the
@@ -135,6 +159,20 @@ impl TaskPool {
 impl fmt::Debug for TaskPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskPool").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+/// A place in the line of a pool.
+struct Waits<'p> {
+    shared: &'p Shared<Boxed, (), Infallible>,
+    ticket: Option<Ticket>,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.shared.cancel_submit(ticket);
+        }
     }
 }
 
@@ -225,14 +263,27 @@ impl fmt::Display for TaskEnd {
 
 impl Error for TaskEnd {}
 
-/// The pool takes no more jobs; the one that was handed in is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TaskPoolClosed(());
+/// The pool takes no more jobs; here is the one that was handed in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TaskPoolClosed<F>(F);
 
-impl fmt::Display for TaskPoolClosed {
+impl<F> TaskPoolClosed<F> {
+    /// The future or function.
+    pub fn into_inner(self) -> F {
+        self.0
+    }
+}
+
+impl<F> fmt::Debug for TaskPoolClosed<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TaskPoolClosed(..)")
+    }
+}
+
+impl<F> fmt::Display for TaskPoolClosed<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the pool takes no more jobs")
     }
 }
 
-impl Error for TaskPoolClosed {}
+impl<F> Error for TaskPoolClosed<F> {}

@@ -7,7 +7,6 @@ use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use weirs_channels_utils::oneshot::Sender;
@@ -20,7 +19,8 @@ use super::crew::Desk;
 use super::entry::{Entry, Finished, Out, Slip};
 use super::state::{Next, Shared};
 use super::{ErrorOf, JobOf, OutputOf};
-use crate::panics::{contain, let_go, poll_contained};
+use crate::panics::{Fenced, contain, let_go, poll_contained};
+use crate::turn::yield_now;
 
 /// A worker that is slower than this takes one job at a time, so that none waits behind a slow one.
 const SLOW: Duration = Duration::from_micros(20);
@@ -359,12 +359,12 @@ async fn try_job<F: Factory>(
     let mut job = job;
     let mut retries = retry.map_or(0, |retry| retry.times);
     loop {
-        let mut spare = retry.filter(|_| retries > 0).and_then(|retry| {
+        let mut spare = Fenced::new(retry.filter(|_| retries > 0).and_then(|retry| {
             // A job that cannot be cloned has but one try.
             contain(|| (retry.clone)(&job)).map_err(let_go).ok()
-        });
+        }));
         if let Some(runs) = &mut bench.runs {
-            runs.attempts += 1;
+            runs.attempts = runs.attempts.saturating_add(1);
         }
         let ended = do_job(worker, job, bench).await;
         if ended.is_err() {
@@ -378,13 +378,19 @@ async fn try_job<F: Factory>(
             }
         }
         let is_done = matches!(ended, Ok(Ok(_))) || bench.shared.is_stopped();
-        if let Some(again) = spare.take_if(|_| !is_done) {
+        if !is_done && spare.is_there() {
             let_go(ended);
+            let now = bench.shared.clock.now();
+            if bench.turns.is_over(now, now) {
+                bench.give_all();
+                bench.turns = Turns::new();
+                yield_now().await;
+            }
+            let Some(again) = spare.take() else { unreachable!("it is there") };
             job = again;
             retries -= 1;
             continue;
         }
-        let_go(spare);
         return match ended {
             Ok(result) => result.map_err(JobError::Failed),
             Err(payload) => Err(JobError::Panicked(payload)),
@@ -398,9 +404,9 @@ async fn do_job<W: Worker>(
     job: W::Job,
     bench: &mut Bench<W::Job, W::Output, W::Error>,
 ) -> Result<Result<W::Output, W::Error>, PanicPayload> {
-    let mut work = pin!(Some(contain(|| worker.work(job))?));
+    let mut work = pin!(Fenced::new(Some(contain(|| worker.work(job))?)));
     let ended = poll_fn(|cx| {
-        let Some(running) = work.as_mut().as_pin_mut() else { unreachable!("it is there until it ends") };
+        let Some(running) = work.as_mut().inner() else { unreachable!("it is there until it ends") };
         let polled = poll_contained(running, cx);
         if polled.is_pending() {
             bench.give_all();
@@ -410,20 +416,9 @@ async fn do_job<W: Worker>(
     })
     .await;
     // Its destructor is a part of the job.
-    if let Err(payload) = contain(|| work.set(None)) {
+    if let Err(payload) = work.as_mut().end() {
         let_go(ended);
         return Err(payload);
     }
     ended
-}
-
-fn yield_now() -> impl Future<Output = ()> {
-    let mut yielded = false;
-    poll_fn(move |cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
 }

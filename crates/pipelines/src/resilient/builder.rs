@@ -16,6 +16,7 @@ use super::case::Steady;
 use super::place::{BoxError, Place};
 use super::plan::Plan;
 use super::stats::ResilientEvent;
+use crate::pool::MOST_WORKERS;
 use crate::{BuildError, DeadLetter, Invalid, WorkerPool};
 
 /// Sets a resilient pipeline up; made by [`ResilientPipeline::builder`].
@@ -26,6 +27,7 @@ pub struct ResilientBuilder<F, J, T, E> {
     workers: usize,
     queue: usize,
     unread: usize,
+    measured: bool,
 }
 
 impl<F, Fut, J, T, E> ResilientBuilder<F, J, T, E>
@@ -38,7 +40,8 @@ where
 {
     pub(super) fn new(work: F) -> Self {
         let judge = Box::new(|result: &Result<T, Error<E>>| ByDefault.classify(result));
-        Self { work, plan: Plan::new(Clock::default(), judge), workers: 4, queue: 64, unread: 64 }
+        let plan = Plan::new(Clock::default(), judge);
+        Self { work, plan, workers: 4, queue: 64, unread: 64, measured: false }
     }
 
     /// How many workers there are: 4 unless said otherwise.
@@ -127,6 +130,21 @@ where
         self
     }
 
+    /// Measures how long jobs wait in the queue, and how long workers have them in their hands, with all that
+    /// they wait for: [`ResilientStats::times`](crate::ResilientStats::times). It costs a look at the clock
+    /// for each job, and a few kilobytes.
+    pub fn measured(mut self) -> Self {
+        self.measured = true;
+        self
+    }
+
+    /// How often a job may be handed in again by [`redrive`](ResilientPipeline::redrive): 3 times unless said
+    /// otherwise.
+    pub fn redrive_cap(mut self, most: u32) -> Self {
+        self.plan.redrive_cap = most;
+        self
+    }
+
     /// Calls this, from the workers, when something is worth to be known.
     pub fn on_event(mut self, watcher: impl Fn(&ResilientEvent<'_>) + Send + Sync + 'static) -> Self {
         self.plan.watcher = Some(Box::new(watcher));
@@ -139,10 +157,13 @@ where
     /// A setting that makes no sense: no worker, no queue, a timeout of nothing, pauses that cannot be, a
     /// limiter that will never let a call through.
     pub fn build(self, runtime: &Runtime) -> Result<ResilientPipeline<J, T, E>, BuildError> {
-        let Self { work, mut plan, workers, queue, unread } = self;
+        let Self { work, mut plan, workers, queue, unread, measured } = self;
         let invalid = |field, why| Err(BuildError::Invalid(Invalid::new(field, why)));
         if workers == 0 {
             return invalid("resilient.workers", "there has to be at least one");
+        }
+        if workers > MOST_WORKERS {
+            return invalid("resilient.workers", "so many cannot be started");
         }
         if queue == 0 {
             return invalid("resilient.queue", "there has to be at least one");
@@ -162,8 +183,9 @@ where
         let (plan, work) = (Arc::new(plan), Arc::new(work));
         let made = Arc::clone(&plan);
         let make = move |_: usize| Ok::<_, io::Error>(Steady::new(&made, &work));
-        let pool =
-            WorkerPool::with_workers(make).workers(workers).queue(queue).unread(unread).build(runtime)?;
+        let pool = WorkerPool::with_workers(make).workers(workers).queue(queue).unread(unread);
+        let pool = if measured { pool.measured() } else { pool };
+        let pool = pool.build(runtime)?;
         Ok(ResilientPipeline::new(pool, plan))
     }
 }

@@ -18,6 +18,7 @@ use super::place::Put;
 use super::plan::Plan;
 use super::stats::ResilientEvent;
 use crate::panics::{contain, let_go, poll_contained};
+use crate::turn::yield_now;
 use crate::{DeadLetter, Reason, Worker};
 
 /// A job on its way.
@@ -155,7 +156,10 @@ impl<'p, J: Clone, T, E> Case<'p, J, T, E> {
                 return End::GaveUp(Reason::Exhausted, None);
             }
             plan.tell(&ResilientEvent::Retried { attempts: self.attempts, after });
-            if !after.is_zero() {
+            if after.is_zero() {
+                // However often it fails, others have their turn.
+                yield_now().await;
+            } else {
                 plan.clock.sleep(after).await;
             }
         }
@@ -170,7 +174,7 @@ impl<'p, J: Clone, T, E> Case<'p, J, T, E> {
         let (plan, Pass { permit, held }) = (self.plan, pass);
         let now = plan.clock.now();
         self.first_at.get_or_insert(now);
-        self.attempts += 1;
+        self.attempts = self.attempts.saturating_add(1);
         plan.count(|counts| counts.attempts += 1);
         let left = self.deadline.saturating_since(now);
         let limit = plan.timeout.map_or(left, |limit| limit.min(left));
@@ -200,7 +204,13 @@ impl<'p, J: Clone, T, E> Case<'p, J, T, E> {
                 }
             }
         };
-        let judged = ran.and_then(|result| contain(|| (plan.judge)(&result)).map(|class| (result, class)));
+        let judged = ran.and_then(|result| match contain(|| (plan.judge)(&result)) {
+            Ok(class) => Ok((result, class)),
+            Err(payload) => {
+                let_go(result);
+                Err(payload)
+            }
+        });
         let probe = permit.as_ref().is_some_and(|permit| permit.is_probe());
         let late = matches!(&judged, Ok((Err(Error::Timeout(_)), _)));
         if let Some(permit) = permit {
@@ -235,7 +245,8 @@ impl<'p, J: Clone, T, E> Case<'p, J, T, E> {
             match contain(|| fallback(job, self.error.as_ref())) {
                 Ok(Some(value)) => {
                     self.settle(|counts| counts.fallback += 1);
-                    let_go((self.error.take(), panic));
+                    let_go(self.error.take());
+                    let_go(panic);
                     return Answer::Fallback(value);
                 }
                 Ok(None) => {}
@@ -295,7 +306,13 @@ impl<'p, J: Clone, T, E> Case<'p, J, T, E> {
 
 impl<J, T, E> Drop for Case<'_, J, T, E> {
     fn drop(&mut self) {
-        let job = self.job.take().or_else(|| self.letter.take().map(|letter| letter.job));
+        let_go(self.error.take());
+        let job = self.job.take().or_else(|| {
+            let DeadLetter { job, error, panic, .. } = *self.letter.take()?;
+            let_go(error);
+            let_go(panic);
+            Some(job)
+        });
         if let Some(job) = job {
             self.plan.leave(Unfinished { job, attempts: self.attempts });
         }

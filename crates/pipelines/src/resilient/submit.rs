@@ -69,11 +69,20 @@ impl<'p, J: Send + 'static, T: Send + 'static, E: Send + 'static> ResilientSubmi
     /// [`Expired`](crate::Reason::Expired).
     ///
     /// # Panics
-    /// When it was polled before.
+    /// When it was polled before; and with debug assertions, when the instant is of another clock than the
+    /// pipeline's.
+    #[track_caller]
     pub fn by(mut self, deadline: Instant) -> Self {
+        self.set_deadline(deadline);
+        self
+    }
+
+    #[track_caller]
+    pub(super) fn set_deadline(&mut self, deadline: Instant) {
+        // Here, and not in a worker.
+        let _ = deadline <= self.intake.clock().now();
         let Some(item) = &mut self.item else { panic!("a deadline is set before the first poll") };
         item.deadline = deadline;
-        self
     }
 }
 

@@ -1,5 +1,6 @@
 //! [`ack_each`]: works a source off, and acknowledges each message when its result is delivered.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -43,6 +44,8 @@ pub enum AckError<S> {
         /// How far it was.
         counts: AckCounts,
     },
+    /// The executor has dropped the workers. What was not acknowledged was refused.
+    Lost(AckCounts),
 }
 
 impl<S: fmt::Display> fmt::Display for AckError<S> {
@@ -50,6 +53,7 @@ impl<S: fmt::Display> fmt::Display for AckError<S> {
         match self {
             Self::Build(error) => error.fmt(f),
             Self::Output { error, .. } => write!(f, "the output failed: {error}"),
+            Self::Lost(_) => f.write_str("the executor has dropped the workers"),
         }
     }
 }
@@ -59,8 +63,8 @@ impl<S: std::error::Error> std::error::Error for AckError<S> {}
 /// Works a source off by so many workers, and acknowledges each message when its result is in the output,
 /// and the output is flushed. What fails or panics is refused, and comes again if the broker likes.
 ///
-/// Results of one moment are flushed together. Twice as many messages as there are workers are there at
-/// once.
+/// Twice as many messages as there are workers are there at once, besides those whose results are in the
+/// output and not flushed yet. Results of one moment are flushed together: up to 64.
 ///
 /// # Waiting
 /// Until the source has ended and all results are delivered.
@@ -70,7 +74,7 @@ impl<S: std::error::Error> std::error::Error for AckError<S> {}
 /// result that the output has already may come again.
 ///
 /// # Errors
-/// No workers, or the error of the output.
+/// No workers, at first or later, or the error of the output.
 pub async fn ack_each<S, T, R, U, E, F, Fut, O>(
     runtime: &Runtime,
     source: S,
@@ -96,14 +100,24 @@ where
     let pool = WorkerPool::builder(job).workers(workers).queue(workers).unread(workers).build(runtime);
     let pool = pool.map_err(AckError::Build)?;
     let mut results = pool.results();
-    let (received, redelivered) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let (received, redelivered) = (Cell::new(0), Cell::new(0));
     let mut counts = AckCounts::default();
+    // Of those that were received: how many are neither in the output nor refused.
+    let inside = Cell::new(0);
+    let most = workers.saturating_mul(2);
 
     let feed = async {
         let mut source = pin!(source);
-        while let Some(delivery) = poll_fn(|cx| source.as_mut().poll_next(cx)).await {
+        loop {
+            // It is polled whenever one leaves.
+            let next = poll_fn(|cx| match inside.get() < most {
+                true => source.as_mut().poll_next(cx),
+                false => Poll::Pending,
+            });
+            let Some(delivery) = next.await else { break };
             redelivered.set(redelivered.get() + u64::from(delivery.times_before() > 0));
             received.set(received.get() + 1);
+            inside.set(inside.get() + 1);
             let _ = pool.submit(delivery).await;
         }
         drop(pool.close());
@@ -111,16 +125,21 @@ where
     let mut feed = pin!(feed);
     let mut fed = false;
     let ended = {
-        let mut deliver = pin!(deliver(&mut results, output, &mut counts));
+        let mut deliver = pin!(deliver(&mut results, output, &mut counts, &inside));
         poll_fn(|cx| {
-            fed = fed || feed.as_mut().poll(cx).is_ready();
-            deliver.as_mut().poll(cx)
+            let delivered = deliver.as_mut().poll(cx);
+            if delivered.is_pending() {
+                fed = fed || feed.as_mut().poll(cx).is_ready();
+            }
+            delivered
         })
         .await
     };
     (counts.received, counts.redelivered) = (received.get(), redelivered.get());
     match ended {
-        Ok(()) => Ok(counts),
+        Ok(()) if fed => Ok(counts),
+        // The results have ended, but not the source.
+        Ok(()) => Err(AckError::Lost(counts)),
         Err(error) => Err(AckError::Output { error, counts }),
     }
 }
@@ -129,6 +148,7 @@ async fn deliver<T, R, U, E, O>(
     results: &mut Results<Delivery<T, R>, Delivery<U, R>, E>,
     output: O,
     counts: &mut AckCounts,
+    inside: &Cell<usize>,
 ) -> Result<(), O::Error>
 where
     T: Send + 'static,
@@ -150,8 +170,12 @@ where
                 poll_fn(|cx| output.as_mut().poll_ready(cx)).await?;
                 output.as_mut().start_send(message)?;
                 unflushed.push(receipt);
+                inside.set(inside.get() - 1);
             }
-            Now::Item(Err(())) => counts.refused += 1,
+            Now::Item(Err(())) => {
+                counts.refused += 1;
+                inside.set(inside.get() - 1);
+            }
             Now::Nothing | Now::Over => {
                 poll_fn(|cx| output.as_mut().poll_flush(cx)).await?;
                 for mut receipt in unflushed.drain(..) {

@@ -9,7 +9,7 @@ use std::future::pending;
 use std::hint::black_box;
 
 use super::hosts::{Host, SmolOwn, TokioCurrentThread};
-use super::{keyed, token};
+use super::{actors, keyed, token};
 use crate::child;
 use crate::measure::{Experiment, Missing};
 use crate::peers::{peer, peer_in};
@@ -53,6 +53,7 @@ pub fn resident(name: &str, tasks: u64) -> Result<f64, String> {
         "keyed-u64/peer" => keyed::resident_peers(tasks, |key| key),
         "keyed-string/ours" => keyed::resident_ours(tasks, keyed::text),
         "keyed-string/peer" => keyed::resident_peers(tasks, keyed::text),
+        _ if name.starts_with("actor/") => actors::resident(&name["actor/".len()..], tasks),
         _ => Err(format!("nothing resident is called `{name}`")),
     }
 }
