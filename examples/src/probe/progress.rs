@@ -35,7 +35,9 @@ enum Way {
 
 impl Progress {
     pub(super) fn new(options: &Options, clock: &Clock, terminal: bool, real: bool) -> Self {
-        let plain = options.plain || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let plain = options.plain || set("NO_COLOR").is_some();
+        let terminal = terminal && set("TERM").is_some_and(|name| name != "dumb");
         let way = match (options.quiet || !real, terminal) {
             (true, _) => Way::Silent,
             (false, true) if !options.plain => Way::Bar { colours: !plain },
@@ -76,14 +78,15 @@ impl Progress {
                 )
             }
             Way::Bar { colours } => {
-                const WIDTH: usize = 30;
+                const WIDTH: usize = 20;
                 let full = WIDTH * done / all.max(1);
                 let (red, green, off) =
                     if colours { ("\x1b[31m", "\x1b[32m", "\x1b[0m") } else { ("", "", "") };
                 self.shown = true;
+                // What is too long for the terminal is cut off: a second line would never be taken away.
                 write!(
                     error,
-                    "\r\x1b[K{green}{}{off}{} {done}/{all}  {red}{ill} not well{off}  {running} running  {rate:.0}/s",
+                    "\r\x1b[K\x1b[?7l{green}{}{off}{} {done}/{all}  {red}{ill} not well{off}  {running} running  {rate:.0}/s\x1b[?7h",
                     "━".repeat(full),
                     "─".repeat(WIDTH - full),
                 )

@@ -264,3 +264,33 @@ impl fmt::Display for Report {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_percentile_is_one_of_the_times() {
+        let times: Vec<_> = (1..=200).map(Duration::from_millis).collect();
+        let at = |percent| percentile(&times, percent).unwrap().as_millis();
+        assert_eq!((at(0), at(50), at(95), at(99), at(100)), (1, 100, 190, 198, 200));
+        assert_eq!(percentile(&times[..1], 99), Some(times[0]));
+        assert_eq!(percentile(&[], 50), None);
+    }
+
+    proptest! {
+        #[test]
+        fn so_many_are_not_above_a_percentile(mut times in prop::collection::vec(0u64..50, 1..80), percent in 1..=100usize) {
+            times.sort_unstable();
+            let times: Vec<_> = times.into_iter().map(Duration::from_millis).collect();
+            let found = percentile(&times, percent).unwrap();
+            let (below, to) = (
+                times.iter().filter(|time| **time < found).count(),
+                times.iter().filter(|time| **time <= found).count(),
+            );
+            prop_assert!(below * 100 < percent * times.len() && to * 100 >= percent * times.len());
+        }
+    }
+}
