@@ -124,13 +124,20 @@ fn status(answer: &mut Vec<u8>) -> Result<Option<u16>, Fault> {
                 _ => return Err(Fault::NoHttp),
             },
             Ok(httparse::Status::Partial) => return Ok(None),
-            // The status line is enough for a verdict, except that of an interim answer.
-            Err(httparse::Error::TooManyHeaders) => {
-                return parsed.code.filter(|code| *code >= 200).ok_or(Fault::NoHttp).map(Some);
-            }
+            // Nobody needs them all, but they have to come to an end.
+            Err(httparse::Error::TooManyHeaders) => match end_of_head(answer) {
+                None => return Ok(None),
+                Some(_) => return parsed.code.filter(|code| *code >= 200).ok_or(Fault::NoHttp).map(Some),
+            },
             Err(_) => return Err(Fault::NoHttp),
         }
     }
+}
+
+/// Where the first empty line is.
+fn end_of_head(answer: &[u8]) -> Option<usize> {
+    let ends = |rest: &[u8]| rest.starts_with(b"\n\r\n") || rest.starts_with(b"\n\n");
+    (0..answer.len()).find(|at| ends(&answer[*at..]))
 }
 
 #[cfg(test)]
@@ -174,5 +181,6 @@ mod tests {
     fn more_headers_than_anybody_reads_are_no_trouble() {
         let head = format!("HTTP/1.1 500 x\r\n{}\r\n", "a: b\r\n".repeat(100));
         assert_eq!(read(&head), Ok(Some(500)));
+        assert_eq!(read(&head[..head.len() - 2]), Ok(None));
     }
 }

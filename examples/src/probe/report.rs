@@ -104,6 +104,13 @@ impl State {
         }
     }
 
+    fn attempts(&self) -> usize {
+        match self {
+            Self::Done(outcome) => outcome.attempts as usize,
+            _ => 0,
+        }
+    }
+
     /// Why it is not healthy, or its status.
     pub(super) fn why(&self) -> String {
         match self {
@@ -208,6 +215,11 @@ impl Report {
     }
 }
 
+/// A number with the word for what it counts.
+pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// The time below which so many in a hundred of the sorted times are.
 pub(super) fn percentile(times: &[Duration], percent: usize) -> Option<Duration> {
     let at = (times.len() * percent).div_ceil(100).max(1) - 1;
@@ -243,23 +255,17 @@ impl fmt::Display for Report {
                 writeln!(f, "  {number:>6}  {why}")?;
             }
         }
-        let attempts: u64 = self
-            .states
-            .iter()
-            .filter_map(|state| match state {
-                State::Done(outcome) => Some(u64::from(outcome.attempts)),
-                _ => None,
-            })
-            .sum();
+        let attempts = self.states.iter().map(State::attempts).sum();
         let seconds = self.elapsed.as_secs_f64();
         writeln!(
             f,
-            "\n{} endpoints of {} hosts in {seconds:.2} s on {}, {} at once: {attempts} attempts, {} circuits opened{}",
-            self.states.len(),
-            self.targets.hosts.len(),
+            "\n{} of {} in {seconds:.2} s on {}, {} at once: {}, {} opened{}",
+            counted(self.states.len(), "endpoint", "endpoints"),
+            counted(self.targets.hosts.len(), "host", "hosts"),
             self.runtime,
-            self.concurrency,
-            self.openings.len(),
+            self.concurrency.min(self.states.len()),
+            counted(attempts, "attempt", "attempts"),
+            counted(self.openings.len(), "circuit", "circuits"),
             if self.was_interrupted { "; interrupted" } else { "" },
         )
     }

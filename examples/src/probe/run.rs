@@ -25,7 +25,7 @@ use super::fleet::Fleet;
 use super::names::Names;
 use super::options::Options;
 use super::progress::{Progress, complain};
-use super::report::{Outcome, Report, Verdict};
+use super::report::{Outcome, Report, Verdict, counted};
 use super::schedule::Schedule;
 use super::targets::{Endpoint, Targets};
 use super::{descriptors, export};
@@ -89,7 +89,8 @@ fn read(path: &Path, strict: bool) -> Result<Targets, String> {
         return Err("there is no URL to check".to_owned());
     }
     if targets.repeated > 0 {
-        complain(&format!("{} lines name an endpoint again; each is checked once", targets.repeated));
+        let lines = counted(targets.repeated, "line names", "lines name");
+        complain(&format!("{lines} an endpoint again; each is checked once"));
     }
     Ok(targets)
 }
@@ -215,9 +216,8 @@ impl Program for Probe {
                 Next::Ended(None) => break,
                 Next::Interrupted(signal) => {
                     progress.clear();
-                    complain(&format!(
-                        "{signal}: {running} checks may end, and no more begin; again to end now"
-                    ));
+                    let checks = counted(running, "check", "checks");
+                    complain(&format!("{signal}: {checks} may end, and no more begin; again to end now"));
                     report.interrupted();
                     finish(&mut results, &mut report, signals.as_mut(), &clock, options.grace, running).await;
                     break;
