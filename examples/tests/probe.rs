@@ -413,6 +413,26 @@ fn a_second_interrupt_ends_the_grace() {
     }
 }
 
+#[test]
+fn what_a_program_drew_becomes_a_picture() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_terminal_picture"))
+        .arg("probe <fleet>")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let drawn = "\r\x1b[K\x1b[32m━\x1b[0m─ 1/2\r\x1b[K\x1b[32m━━\x1b[0m 2/2\r\x1b[Koutcome\r\n  & why\r\n";
+    child.stdin.take().expect("standard input").write_all(drawn.as_bytes()).expect("written");
+    let (status, picture, _) = ended(&child.wait_with_output().expect("it ends"));
+    assert_eq!(status, 0);
+    assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"), "{picture}");
+    for part in
+        ["$ probe &lt;fleet>", "begin=\"0.1s\" dur=\"0.1s\"", "━━</tspan>", ">outcome<", ">  &amp; why<"]
+    {
+        assert!(picture.contains(part), "{part} is missing in {picture}");
+    }
+}
+
 /// Nobody reads what it prints, so it would never come to an end.
 #[cfg(unix)]
 #[test]
@@ -617,6 +637,7 @@ fn a_terminal_has_a_bar_which_is_taken_away() {
     assert_eq!(status, 1, "{told}");
     let (bar, report) = told.rsplit_once("\r\x1b[K").expect("a bar that is taken away");
     assert!(bar.contains("━") && bar.contains("\x1b[32m") && report.starts_with("outcome"), "{told}");
+    assert!(report.contains("\x1b[32mhealthy"), "{told}");
     let (_, told, _) = script("1").expect("it ran before");
     assert!(told.contains("━") && !told.contains("\x1b[32m"), "{told}");
 }

@@ -234,14 +234,30 @@ pub(super) fn millis(time: Duration) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tell(f, false)
+    }
+}
+
+impl Report {
+    /// The table, with colours or without.
+    pub(super) fn table(&self, colours: bool) -> String {
+        let mut table = String::new();
+        self.tell(&mut table, colours).expect("a string takes everything");
+        table
+    }
+
+    fn tell(&self, f: &mut impl fmt::Write, colours: bool) -> fmt::Result {
+        let (red, green, off) = if colours { ("\x1b[31m", "\x1b[32m", "\x1b[0m") } else { ("", "", "") };
         writeln!(f, "{:<14}{:>10}{:>12}{:>12}{:>12}", "outcome", "endpoints", "p50", "p95", "p99")?;
         for class in Class::ALL {
             let number = self.count(class);
             if number == 0 {
                 continue;
             }
-            write!(f, "{:<14}{number:>10}", class.name())?;
-            let times = self.times(class);
+            let colour = if class == Class::Healthy { green } else { red };
+            write!(f, "{colour}{:<14}{off}{number:>10}", class.name())?;
+            // What was not asked took no time.
+            let times = if class == Class::NotAsked { Vec::new() } else { self.times(class) };
             for percent in [50, 95, 99] {
                 let time = percentile(&times, percent).map_or("-".to_owned(), millis);
                 write!(f, "{time:>12}")?;
@@ -256,12 +272,12 @@ impl fmt::Display for Report {
             }
         }
         let attempts = self.states.iter().map(State::attempts).sum();
-        let seconds = self.elapsed.as_secs_f64();
         writeln!(
             f,
-            "\n{} of {} in {seconds:.2} s on {}, {} at once: {}, {} opened{}",
+            "\n{} of {} in {:.2} s on {}, {} at once\n{}, {} opened{}",
             counted(self.states.len(), "endpoint", "endpoints"),
             counted(self.targets.hosts.len(), "host", "hosts"),
+            self.elapsed.as_secs_f64(),
             self.runtime,
             self.concurrency.min(self.states.len()),
             counted(attempts, "attempt", "attempts"),

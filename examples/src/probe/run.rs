@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::future::{Future, poll_fn};
-use std::io::{self, BufReader, IsTerminal};
+use std::io::{self, BufReader};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +24,7 @@ use super::check::{Fault, attempt};
 use super::fleet::Fleet;
 use super::names::Names;
 use super::options::Options;
-use super::progress::{Progress, complain};
+use super::progress::{self, Progress, complain};
 use super::report::{Outcome, Report, Verdict, counted};
 use super::schedule::Schedule;
 use super::targets::{Endpoint, Targets};
@@ -56,12 +56,13 @@ pub(super) fn main(mut options: Options) -> Result<u8, String> {
         fit(&mut options, targets.is_none(), all);
     }
     let kind = options.kind;
+    let colours = progress::colours(&options, &io::stdout());
     let report =
         kind.run(Probe { options, targets }).and_then(|report| report).map_err(|why| why.to_string())?;
     // From here on a signal does what it does by default: it ends the process, in the middle of a line if
     // need be.
     let written = outputs.write(&report);
-    export::say(&report.to_string()).map_err(|why| why.to_string())?;
+    export::say(&report.table(colours)).map_err(|why| why.to_string())?;
     written.map_err(|why| format!("the results could not be written: {why}"))?;
     Ok(report.exit_status())
 }
@@ -164,7 +165,7 @@ impl Program for Probe {
 
         let mut schedule = Schedule::new(&targets, options.per_host);
         let mut report = Report::new(&options, Arc::clone(&targets));
-        let mut progress = Progress::new(&options, &clock, io::stderr().is_terminal(), real);
+        let mut progress = Progress::new(&options, &clock, real);
         let mut running = 0;
         // The endpoint whose turn is next, and the wait for that.
         let mut first = None;
