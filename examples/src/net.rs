@@ -82,7 +82,10 @@ impl Kind {
             Self::Tokio => {
                 let tokio = tokio::runtime::Builder::new_multi_thread().enable_io().build()?;
                 let runtime = Runtime::from(Tokio::on(tokio.handle().clone()));
-                Ok(tokio.block_on(program.run(TokioNet, runtime)))
+                let output = tokio.block_on(program.run(TokioNet, runtime));
+                // Dropped, it would wait for the look-up of a name that nobody wants to know any more.
+                tokio.shutdown_background();
+                Ok(output)
             }
             Self::Sim(seed) => {
                 let run = Sim::new(seed).step_limit(u64::MAX).allow_leaks().run(|runtime| {
@@ -96,8 +99,13 @@ impl Kind {
     }
 }
 
-fn first(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<SocketAddr> {
-    addresses.into_iter().next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address"))
+/// What a name stands for: whoever connects tries one after another.
+fn all(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<Arc<[SocketAddr]>> {
+    let addresses: Arc<[_]> = addresses.into_iter().collect();
+    match addresses.is_empty() {
+        true => Err(io::Error::new(io::ErrorKind::NotFound, "no address")),
+        false => Ok(addresses),
+    }
 }
 
 /// smol's sockets.
@@ -107,17 +115,17 @@ pub struct SmolNet;
 impl Net for SmolNet {
     type Stream = smol::net::TcpStream;
     type Listener = smol::net::TcpListener;
-    type Address = SocketAddr;
+    type Address = Arc<[SocketAddr]>;
 
-    async fn resolve(&self, name: &str) -> io::Result<SocketAddr> {
+    async fn resolve(&self, name: &str) -> io::Result<Self::Address> {
         match name.parse() {
-            Ok(address) => Ok(address),
-            Err(_) => first(smol::net::resolve(name).await?),
+            Ok(address) => all([address]),
+            Err(_) => all(smol::net::resolve(name).await?),
         }
     }
 
-    async fn connect(&self, address: &SocketAddr) -> io::Result<Self::Stream> {
-        smol::net::TcpStream::connect(*address).await
+    async fn connect(&self, address: &Self::Address) -> io::Result<Self::Stream> {
+        smol::net::TcpStream::connect(&address[..]).await
     }
 
     async fn listen(&self, address: &str) -> io::Result<(Self::Listener, String)> {
@@ -138,17 +146,17 @@ pub struct AsyncStdNet;
 impl Net for AsyncStdNet {
     type Stream = async_std::net::TcpStream;
     type Listener = async_std::net::TcpListener;
-    type Address = SocketAddr;
+    type Address = Arc<[SocketAddr]>;
 
-    async fn resolve(&self, name: &str) -> io::Result<SocketAddr> {
+    async fn resolve(&self, name: &str) -> io::Result<Self::Address> {
         match name.parse() {
-            Ok(address) => Ok(address),
-            Err(_) => first(async_std::net::ToSocketAddrs::to_socket_addrs(name).await?),
+            Ok(address) => all([address]),
+            Err(_) => all(async_std::net::ToSocketAddrs::to_socket_addrs(name).await?),
         }
     }
 
-    async fn connect(&self, address: &SocketAddr) -> io::Result<Self::Stream> {
-        async_std::net::TcpStream::connect(*address).await
+    async fn connect(&self, address: &Self::Address) -> io::Result<Self::Stream> {
+        async_std::net::TcpStream::connect(&address[..]).await
     }
 
     async fn listen(&self, address: &str) -> io::Result<(Self::Listener, String)> {
@@ -169,17 +177,17 @@ pub struct TokioNet;
 impl Net for TokioNet {
     type Stream = Compat<tokio::net::TcpStream>;
     type Listener = tokio::net::TcpListener;
-    type Address = SocketAddr;
+    type Address = Arc<[SocketAddr]>;
 
-    async fn resolve(&self, name: &str) -> io::Result<SocketAddr> {
+    async fn resolve(&self, name: &str) -> io::Result<Self::Address> {
         match name.parse() {
-            Ok(address) => Ok(address),
-            Err(_) => first(tokio::net::lookup_host(name).await?),
+            Ok(address) => all([address]),
+            Err(_) => all(tokio::net::lookup_host(name).await?),
         }
     }
 
-    async fn connect(&self, address: &SocketAddr) -> io::Result<Self::Stream> {
-        Ok(tokio::net::TcpStream::connect(*address).await?.compat())
+    async fn connect(&self, address: &Self::Address) -> io::Result<Self::Stream> {
+        Ok(tokio::net::TcpStream::connect(&address[..]).await?.compat())
     }
 
     async fn listen(&self, address: &str) -> io::Result<(Self::Listener, String)> {

@@ -8,5 +8,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(weirs_examples::probe::main(std::env::args().skip(1)))
+    ExitCode::from(weirs_examples::probe::main(std::env::args_os().skip(1)))
 }

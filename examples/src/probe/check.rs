@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use weirs_resilience::Class;
 
 use super::descriptors::ran_out;
 use crate::net::Net;
@@ -18,7 +19,11 @@ pub(super) enum Fault {
     Status(u16),
     Refused,
     Reset,
+    /// The connection was closed before there was an answer.
+    Closed,
     Unresolvable,
+    /// Nobody said in time what the name stands for.
+    LookUp,
     Unreachable,
     /// What came was no HTTP.
     NoHttp,
@@ -36,20 +41,23 @@ impl Fault {
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::NotConnected
-            | io::ErrorKind::UnexpectedEof => Self::Reset,
+            | io::ErrorKind::NotConnected => Self::Reset,
             _ => Self::Unreachable,
         }
     }
 
     /// Whether another attempt may go better: what is wrong with the request stays wrong.
     pub(super) fn may_pass(self) -> bool {
-        !matches!(self, Self::Status(400..=428 | 430..=499) | Self::Unresolvable | Self::NoDescriptor)
+        !matches!(self, Self::Status(400..=407 | 409..=428 | 430..=499) | Self::NoDescriptor)
     }
 
-    /// Whether it says something about the host, and not only about this endpoint.
-    pub(super) fn is_of_host(self) -> bool {
-        !matches!(self, Self::Status(400..=499) | Self::NoDescriptor)
+    /// What it says about the host, and not only about this endpoint.
+    pub(super) fn of_host(self) -> Class {
+        match self {
+            Self::Status(400..=499) => Class::Permanent,
+            Self::NoDescriptor => Class::Ignored,
+            _ => Class::Failure,
+        }
     }
 }
 
@@ -59,7 +67,9 @@ impl fmt::Display for Fault {
             Self::Status(status) => write!(f, "status {status}"),
             Self::Refused => f.write_str("connection refused"),
             Self::Reset => f.write_str("connection reset"),
+            Self::Closed => f.write_str("closed without an answer"),
             Self::Unresolvable => f.write_str("name not found"),
+            Self::LookUp => f.write_str("name not looked up in time"),
             Self::Unreachable => f.write_str("unreachable"),
             Self::NoHttp => f.write_str("no HTTP answer"),
             Self::NoDescriptor => f.write_str("no descriptor was left"),
@@ -68,25 +78,31 @@ impl fmt::Display for Fault {
 }
 
 /// Asks once.
-pub(super) async fn attempt<N: Net>(net: &N, host: &str, path: &str) -> Result<u16, Fault> {
-    let address = net.resolve(host).await.map_err(|error| match Fault::of(&error) {
-        Fault::NoDescriptor => Fault::NoDescriptor,
-        _ => Fault::Unresolvable,
-    })?;
-    let mut stream = net.connect(&address).await.map_err(|error| Fault::of(&error))?;
+pub(super) async fn attempt<N: Net>(
+    net: &N,
+    address: &N::Address,
+    host: &str,
+    path: &str,
+) -> Result<u16, Fault> {
+    let mut stream = net.connect(address).await.map_err(|error| Fault::of(&error))?;
+    // The usual port is not named.
+    let host = host.strip_suffix(":80").unwrap_or(host);
     let request = format!(
         "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: weirs-probe\r\naccept: */*\r\nconnection: close\r\n\r\n"
     );
-    stream.write_all(request.as_bytes()).await.map_err(|error| Fault::of(&error))?;
+    let asked = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::with_capacity(512);
     let mut buffer = [0; 512];
     loop {
-        let number = stream.read(&mut buffer).await.map_err(|error| Fault::of(&error))?;
-        if number == 0 {
-            return Err(Fault::Reset);
-        }
+        // Whoever answers before it has read the request, and closes, has answered all the same.
+        let number = match (stream.read(&mut buffer).await, &asked) {
+            (Ok(0), Ok(())) => return Err(Fault::Closed),
+            (Ok(0), Err(error)) => return Err(Fault::of(error)),
+            (Ok(number), _) => number,
+            (Err(error), _) => return Err(Fault::of(&error)),
+        };
         answer.extend_from_slice(&buffer[..number]);
-        if let Some(status) = status(&answer)? {
+        if let Some(status) = status(&mut answer)? {
             return if (200..400).contains(&status) { Ok(status) } else { Err(Fault::Status(status)) };
         }
         if answer.len() > HEAD {
@@ -95,15 +111,76 @@ pub(super) async fn attempt<N: Net>(net: &N, host: &str, path: &str) -> Result<u
     }
 }
 
-/// The status, when the head is there.
-fn status(answer: &[u8]) -> Result<Option<u16>, Fault> {
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut parsed = httparse::Response::new(&mut headers);
-    match parsed.parse(answer) {
-        Ok(httparse::Status::Complete(_)) => Ok(parsed.code),
-        Ok(httparse::Status::Partial) => Ok(None),
-        // The status line is enough for a verdict.
-        Err(httparse::Error::TooManyHeaders) => Ok(parsed.code),
-        Err(_) => Err(Fault::NoHttp),
+/// The status, when its head is there. Heads that only say that there is more to come are taken out.
+fn status(answer: &mut Vec<u8>) -> Result<Option<u16>, Fault> {
+    loop {
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut parsed = httparse::Response::new(&mut headers);
+        match parsed.parse(answer) {
+            Ok(httparse::Status::Complete(end)) => match parsed.code {
+                // To change the protocol was not asked for, so that is no interim answer.
+                Some(100 | 102..=199) => drop(answer.drain(..end)),
+                Some(status @ 200..=599 | status @ 101) => return Ok(Some(status)),
+                _ => return Err(Fault::NoHttp),
+            },
+            Ok(httparse::Status::Partial) => return Ok(None),
+            // Nobody needs them all, but they have to come to an end.
+            Err(httparse::Error::TooManyHeaders) => match end_of_head(answer) {
+                None => return Ok(None),
+                Some(_) => return parsed.code.filter(|code| *code >= 200).ok_or(Fault::NoHttp).map(Some),
+            },
+            Err(_) => return Err(Fault::NoHttp),
+        }
+    }
+}
+
+/// Where the first empty line is.
+fn end_of_head(answer: &[u8]) -> Option<usize> {
+    let ends = |rest: &[u8]| rest.starts_with(b"\n\r\n") || rest.starts_with(b"\n\n");
+    (0..answer.len()).find(|at| ends(&answer[*at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(answer: &str) -> Result<Option<u16>, Fault> {
+        status(&mut answer.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn a_status_is_read_when_its_head_is_there() {
+        assert_eq!(read(""), Ok(None));
+        assert_eq!(read("HTTP/1.1 20"), Ok(None));
+        assert_eq!(read("HTTP/1.1 200 OK\r\nserver: x\r\n"), Ok(None));
+        assert_eq!(read("HTTP/1.1 200 OK\r\n\r\n"), Ok(Some(200)));
+        assert_eq!(read("HTTP/1.0 404\r\n\r\n"), Ok(Some(404)));
+        assert_eq!(read("HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n4\r\nwell"), Ok(Some(200)));
+        assert_eq!(read("HTTP/1.1 101 Switching\r\n\r\n"), Ok(Some(101)));
+    }
+
+    #[test]
+    fn interim_answers_are_not_the_answer() {
+        assert_eq!(read("HTTP/1.1 100 Continue\r\n\r\n"), Ok(None));
+        assert_eq!(read("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 x\r\n\r\n"), Ok(Some(503)));
+        let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
+        assert_eq!(read(&format!("{hints}{hints}HTTP/1.1 2")), Ok(None));
+        assert_eq!(read(&format!("{hints}{hints}HTTP/1.1 204 No Content\r\n\r\n")), Ok(Some(204)));
+    }
+
+    #[test]
+    fn what_is_no_http_is_not_guessed_at() {
+        for answer in
+            ["SSH-2.0-OpenSSH\r\n", "\0\0\0", "HTTP/1.1 abc\r\n\r\n", "HTTP/1.1 999 x\r\n\r\n", "<html>"]
+        {
+            assert_eq!(read(answer), Err(Fault::NoHttp), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn more_headers_than_anybody_reads_are_no_trouble() {
+        let head = format!("HTTP/1.1 500 x\r\n{}\r\n", "a: b\r\n".repeat(100));
+        assert_eq!(read(&head), Ok(Some(500)));
+        assert_eq!(read(&head[..head.len() - 2]), Ok(None));
     }
 }

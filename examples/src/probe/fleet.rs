@@ -84,6 +84,9 @@ impl Fleet {
 /// How long a connection may last, whatever its endpoint does.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The most bytes that a request may have.
+const LONGEST: usize = 4096;
+
 async fn serve<N: Net>(listener: &N::Listener, plan: &Arc<Plan>, runtime: &Runtime, host: usize) {
     // Dropped with this task, and its connections with it.
     let connections = Group::<()>::new(runtime);
@@ -106,18 +109,20 @@ async fn serve<N: Net>(listener: &N::Listener, plan: &Arc<Plan>, runtime: &Runti
 impl Plan {
     async fn answer<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S, host: usize) -> io::Result<()> {
         let mut request = Vec::with_capacity(256);
-        let endpoint = loop {
-            if let Some(endpoint) = endpoint(&request) {
-                break endpoint;
-            }
-            // In small bites: what is left unread makes the system reset the connection when it is closed.
-            if request.len() > 4096 || read_some(&mut stream, &mut request, 48).await? == 0 {
+        let Some(endpoint) = self.line(&mut stream, &mut request).await? else { return Ok(()) };
+        let mut chance = Chance(self.seed ^ (endpoint as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let manner = Self::manner(host, &mut chance);
+        if manner == Manner::Resetting {
+            // What is left unread makes the system reset the connection when it is closed.
+            return Ok(());
+        }
+        while !request.ends_with(b"\r\n\r\n") {
+            if request.len() > LONGEST || read_some(&mut stream, &mut request, 255).await? == 0 {
                 return Ok(());
             }
-        };
-        let mut chance = Chance(self.seed ^ (endpoint as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        }
         let usual = Duration::from_micros(500 + chance.below(9_500));
-        let status = match Self::manner(host, &mut chance) {
+        let status = match manner {
             Manner::Well => {
                 self.clock.sleep(usual).await;
                 200
@@ -135,9 +140,11 @@ impl Plan {
                 self.clock.sleep(usual).await;
                 status
             }
-            Manner::Resetting => return Ok(()), // dropped without an answer
-            Manner::Hanging => {
-                self.clock.sleep(PATIENCE).await;
+            Manner::Hanging | Manner::Resetting => {
+                // Until the other side has enough of it: a connection that nobody waits for holds a descriptor.
+                while read_some(&mut stream, &mut request, 255).await? > 0 {
+                    request.clear();
+                }
                 return Ok(());
             }
         };
@@ -147,6 +154,25 @@ impl Plan {
             format!("HTTP/1.1 {status} \r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
         stream.write_all(head.as_bytes()).await?;
         stream.close().await
+    }
+
+    /// Which endpoint the first line asks for, read in so small bites that more is left.
+    async fn line<S: AsyncRead + Unpin>(
+        &self,
+        stream: &mut S,
+        request: &mut Vec<u8>,
+    ) -> io::Result<Option<usize>> {
+        while request.len() < LONGEST {
+            if let Some(end) = request.iter().position(|byte| *byte == b'\r') {
+                let line = std::str::from_utf8(&request[..end]).unwrap_or_default();
+                let number = line.split(' ').nth(1).and_then(|path| path.rsplit('/').next()?.parse().ok());
+                return Ok(Some(number.unwrap_or(usize::MAX)));
+            }
+            if read_some(stream, request, 48).await? == 0 {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     fn manner(host: usize, chance: &mut Chance) -> Manner {
@@ -174,19 +200,6 @@ async fn read_some<S: AsyncRead + Unpin>(
     let number = stream.read(&mut buffer[..most]).await?;
     into.extend_from_slice(&buffer[..number]);
     Ok(number)
-}
-
-/// The number of the endpoint, when the whole request is there.
-fn endpoint(request: &[u8]) -> Option<usize> {
-    let mut headers = [httparse::EMPTY_HEADER; 16];
-    let mut parsed = httparse::Request::new(&mut headers);
-    match parsed.parse(request) {
-        Ok(httparse::Status::Complete(_)) => {
-            parsed.path?.rsplit('/').next()?.parse().ok().or(Some(usize::MAX))
-        }
-        Ok(httparse::Status::Partial) => None,
-        Err(_) => Some(usize::MAX),
-    }
 }
 
 /// Numbers by chance from a seed, the same everywhere (splitmix64).

@@ -1,5 +1,6 @@
 //! What the user asked for.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,19 +12,20 @@ probe: checks the health of many HTTP endpoints
 
   probe                        checks 10,000 endpoints of a fleet that it starts itself, on loopback
   probe --urls FILE            checks the URLs of a file, one a line; `-` is standard input
+  probe --serve                starts the fleet alone, prints its URLs, and serves until Ctrl-C
 
 where it runs
   --runtime NAME               smol (the default), async-std, tokio, or sim: simulated time and network
   --seed N                     of the fleet, and of everything in the simulation (7)
 
 how much at once
-  --concurrency N              checks at the same time (1000)
+  --concurrency N              checks at the same time (1000); less if too few files may be open
   --per-host N                 of them at the same host (100)
   --rate N                     requests a second (no limit)
 
 what a check is
   --timeout MS                 for an attempt (1000)
-  --total MS                   for a check, retries included (4000)
+  --total MS                   for a check, retries included (that of all its attempts, and 1000)
   --retries N                  attempts after the first (2), of all checks together a fifth
   --hedge MS                   another attempt beside one that takes that long (no)
   --breaker N                  a host with N failures one after another is left in peace (20; 0 is never)
@@ -49,6 +51,8 @@ pub struct Options {
     pub seed: u64,
     /// Where the URLs are; none is the own fleet.
     pub urls: Option<PathBuf>,
+    /// The own fleet alone, and nobody who checks it.
+    pub serve: bool,
     /// Of the own fleet.
     pub endpoints: usize,
     /// Checks at the same time.
@@ -89,6 +93,7 @@ impl Default for Options {
             kind: Kind::Smol,
             seed: 7,
             urls: None,
+            serve: false,
             endpoints: 10_000,
             concurrency: 1_000,
             per_host: 100,
@@ -117,6 +122,7 @@ impl Options {
     pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Self>, String> {
         let mut options = Self::default();
         let mut runtime = String::from("smol");
+        let mut total = None;
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let (name, mut given) = match argument.split_once('=') {
@@ -124,22 +130,23 @@ impl Options {
                 _ => (argument, None),
             };
             let mut value =
-                || given.take().or_else(|| arguments.next()).ok_or(format!("{name} needs a value"));
+                || given.take().or_else(|| arguments.next()).ok_or_else(|| format!("{name} needs a value"));
             match name.as_str() {
                 "--help" | "-h" => return Ok(None),
                 "--runtime" => runtime = value()?,
-                "--seed" => options.seed = number(&name, &value()?)?,
+                "--seed" => options.seed = number(&name, &value()?, 0..=u64::MAX)?,
                 "--urls" => options.urls = Some(value()?.into()),
-                "--endpoints" => options.endpoints = positive(&name, &value()?)?,
-                "--concurrency" => options.concurrency = positive(&name, &value()?)?,
-                "--per-host" => options.per_host = positive(&name, &value()?)?,
-                "--rate" => options.rate = Some(positive::<u64>(&name, &value()?)?),
-                "--timeout" => options.timeout = millis(&name, &value()?)?,
-                "--total" => options.total = millis(&name, &value()?)?,
-                "--retries" => options.retries = number(&name, &value()?)?,
-                "--hedge" => options.hedge = Some(millis(&name, &value()?)?),
-                "--breaker" => options.breaker = number(&name, &value()?)?,
-                "--grace" => options.grace = millis(&name, &value()?)?,
+                "--serve" => options.serve = true,
+                "--endpoints" => options.endpoints = number(&name, &value()?, 1..=MANY)? as usize,
+                "--concurrency" => options.concurrency = number(&name, &value()?, 1..=MANY)? as usize,
+                "--per-host" => options.per_host = number(&name, &value()?, 1..=MANY)? as usize,
+                "--rate" => options.rate = Some(number(&name, &value()?, 1..=MANY)?),
+                "--timeout" => options.timeout = millis(&name, &value()?, 1)?,
+                "--total" => total = Some(millis(&name, &value()?, 1)?),
+                "--retries" => options.retries = number(&name, &value()?, 0..=100)? as u32,
+                "--hedge" => options.hedge = Some(millis(&name, &value()?, 1)?),
+                "--breaker" => options.breaker = number(&name, &value()?, 0..=MANY)? as u32,
+                "--grace" => options.grace = millis(&name, &value()?, 0)?,
                 "--json" => options.json = Some(value()?.into()),
                 "--csv" => options.csv = Some(value()?.into()),
                 "--plot" => options.plot = Some(value()?.into()),
@@ -152,24 +159,104 @@ impl Options {
                 return Err(format!("{name} takes no value"));
             }
         }
+        options.total =
+            total.unwrap_or_else(|| options.timeout * (options.retries + 1) + Duration::from_millis(1_000));
         options.kind = Kind::parse(&runtime, options.seed)
             .ok_or_else(|| format!("no runtime is called {runtime:?}: smol, async-std, tokio and sim are"))?;
-        if options.urls.is_some() && matches!(options.kind, Kind::Sim(_)) {
-            return Err("a simulation has no way to real hosts: leave --urls out".to_owned());
-        }
+        options.check()?;
         Ok(Some(options))
+    }
+
+    /// What does not go together.
+    fn check(&self) -> Result<(), String> {
+        if matches!(self.kind, Kind::Sim(_)) && (self.urls.is_some() || self.serve) {
+            return Err("a simulation has no way to real hosts: leave --urls and --serve out".to_owned());
+        }
+        if self.serve && self.urls.is_some() {
+            return Err("--serve starts the own fleet, --urls is another: take one of them".to_owned());
+        }
+        // Standard output and the like may be named twice, and the list of URLs is not to be written over.
+        let files = [&self.urls, &self.json, &self.csv, &self.plot];
+        let files: Vec<_> = files.into_iter().flatten().filter(|file| file.as_os_str() != "-").collect();
+        for (at, file) in files.iter().enumerate() {
+            if files[..at].contains(file) && !file.starts_with("/dev") {
+                return Err(format!("{} is named twice", file.display()));
+            }
+        }
+        Ok(())
     }
 }
 
-fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, String> {
-    value.parse().map_err(|_| format!("{name}: {value:?} is no number that it could be"))
+/// More than that is a slip of the finger.
+const MANY: u64 = 10_000_000;
+
+/// A day: longer than anybody waits.
+const LONG: u64 = 24 * 60 * 60 * 1000;
+
+fn number(name: &str, value: &str, allowed: RangeInclusive<u64>) -> Result<u64, String> {
+    let number: u64 =
+        value.parse().map_err(|_| format!("{name}: {value:?} is no number that it could be"))?;
+    match number {
+        number if number < *allowed.start() => Err(format!("{name} must be at least {}", allowed.start())),
+        number if number > *allowed.end() => Err(format!("{name} can be at most {}", allowed.end())),
+        number => Ok(number),
+    }
 }
 
-fn positive<T: std::str::FromStr + Default + PartialEq>(name: &str, value: &str) -> Result<T, String> {
-    let number = number(name, value)?;
-    if number == T::default() { Err(format!("{name} must be at least 1")) } else { Ok(number) }
+fn millis(name: &str, value: &str, least: u64) -> Result<Duration, String> {
+    number(name, value, least..=LONG).map(Duration::from_millis)
 }
 
-fn millis(name: &str, value: &str) -> Result<Duration, String> {
-    positive(name, value).map(Duration::from_millis)
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Option<Options>, String> {
+        Options::parse(arguments.iter().map(|argument| (*argument).to_owned()))
+    }
+
+    #[test]
+    fn what_is_not_said_has_a_default_and_values_follow_in_two_ways() {
+        let options =
+            parse(&["--rate=9", "--retries", "1", "--timeout", "500", "--urls", "-"]).unwrap().unwrap();
+        assert_eq!((options.rate, options.retries, options.endpoints), (Some(9), 1, 10_000));
+        assert_eq!(options.total, Duration::from_millis(2_000));
+        assert_eq!(options.urls, Some("-".into()));
+        assert!(parse(&["--help"]).unwrap().is_none());
+    }
+
+    #[test]
+    fn bad_usage_is_told() {
+        for (arguments, word) in [
+            (&["--concurrency", "0"][..], "at least 1"),
+            (&["--endpoints", "99999999999"], "at most"),
+            (&["--rate", "many"], "\"many\""),
+            (&["--timeout"], "needs a value"),
+            (&["--plain=yes"], "takes no value"),
+            (&["--runtime", "go"], "\"go\""),
+            (&["--faster"], "there is no"),
+            (&["--runtime", "sim", "--urls", "x"], "simulation"),
+            (&["--serve", "--urls", "x"], "one of them"),
+            (&["--urls", "x", "--json", "x"], "named twice"),
+        ] {
+            let why = parse(arguments).unwrap_err();
+            assert!(why.contains(word), "{arguments:?}: {why}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_arguments_make_it_panic(
+            names in prop::collection::vec(0..24usize, 0..4),
+            value in "[0-9a-z=-]{0,12}",
+        ) {
+            let names: Vec<_> = names.iter().map(|at| {
+                USAGE.split_whitespace().filter(|word| word.starts_with("--")).nth(*at).unwrap_or("--help")
+            }).collect();
+            let arguments = names.iter().flat_map(|name| [(*name).to_owned(), value.clone()]);
+            let _ = Options::parse(arguments);
+        }
+    }
 }

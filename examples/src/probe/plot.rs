@@ -24,8 +24,8 @@ const COLOURS: [(Class, &str); 5] = [
 /// Both plots as one SVG.
 pub(super) fn svg(report: &Report) -> String {
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} 640\" font-family=\"sans-serif\" \
-         font-size=\"13\">\n<rect width=\"{WIDTH}\" height=\"640\" fill=\"white\"/>\n"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} 600\" font-family=\"sans-serif\" \
+         font-size=\"13\">\n<rect width=\"{WIDTH}\" height=\"600\" fill=\"white\"/>\n"
     );
     let done: Vec<_> = report
         .states
@@ -37,20 +37,20 @@ pub(super) fn svg(report: &Report) -> String {
         .collect();
     legend(&mut svg, report);
 
-    // How long they took: each bar is as many times longer as the one before.
-    let slowest = done.iter().map(|(_, outcome)| outcome.took).max().unwrap_or_default();
-    let (least, most) = (-4.0, slowest.as_secs_f64().max(0.001).log10().ceil());
-    let took = done.iter().map(|(class, outcome)| {
-        let log = outcome.took.as_secs_f64().max(1e-9).log10();
-        (*class, (log - least) / (most - least))
-    });
+    // How long they took: each bar is as many times longer as the one before. What was not asked took no time.
+    let asked = || done.iter().filter(|(class, _)| *class != Class::NotAsked);
+    let log = |time: Duration| time.as_secs_f64().max(1e-5).log10();
+    let times = || asked().map(|(_, outcome)| outcome.took);
+    let least = times().min().map_or(-3.0, |fastest| log(fastest).floor());
+    let most = times().max().map_or(0.0, |slowest| log(slowest).ceil()).max(least + 1.0);
+    let took = asked().map(|(class, outcome)| (*class, (log(outcome.took) - least) / (most - least)));
     let highest = bars(&mut svg, BASES[0], took);
     frame(&mut svg, BASES[0], "how long the checks took", highest);
     let mut power = least;
     while power <= most {
         let x = LEFT + (RIGHT - LEFT) * (power - least) / (most - least);
         let time = Duration::from_secs_f64(10f64.powf(power));
-        tick(&mut svg, BASES[0], x, &format!("{time:?}"));
+        tick(&mut svg, BASES[0], x, &unit(time));
         power += 1.0;
     }
 
@@ -59,10 +59,11 @@ pub(super) fn svg(report: &Report) -> String {
     let ended =
         done.iter().map(|(class, outcome)| (*class, (outcome.begun + outcome.took).as_secs_f64() / end));
     let highest = bars(&mut svg, BASES[1], ended);
-    frame(&mut svg, BASES[1], "when they ended, and when circuits opened (lines)", highest);
-    for step in 0..=4 {
-        let part = f64::from(step) / 4.0;
-        tick(&mut svg, BASES[1], LEFT + (RIGHT - LEFT) * part, &format!("{:.2} s", end * part));
+    frame(&mut svg, BASES[1], "when they ended, and when circuits opened (dashed)", highest);
+    let step = round_step(end / 5.0);
+    for number in 0..=(end / step) as u32 {
+        let at = step * f64::from(number);
+        tick(&mut svg, BASES[1], LEFT + (RIGHT - LEFT) * at / end, &unit(Duration::from_secs_f64(at)));
     }
     for (at, _) in &report.openings {
         let x = LEFT + (RIGHT - LEFT) * (at.as_secs_f64() / end).min(1.0);
@@ -74,6 +75,24 @@ pub(super) fn svg(report: &Report) -> String {
     }
     svg += "</svg>\n";
     svg
+}
+
+/// 1, 2 or 5, or ten times that, and so on: not smaller than this.
+fn round_step(least: f64) -> f64 {
+    let ten = 10f64.powf(least.log10().floor());
+    [1.0, 2.0, 5.0].into_iter().map(|times| times * ten).find(|step| *step >= least).unwrap_or(10.0 * ten)
+}
+
+/// A time in the unit in which it is short.
+fn unit(time: Duration) -> String {
+    // Rounded first: what was reckoned with logarithms is a little off.
+    let micros = (time.as_secs_f64() * 1e6).round();
+    match micros {
+        0.0 => "0".to_owned(),
+        micros if micros < 1e3 => format!("{micros} µs"),
+        micros if micros < 1e6 => format!("{} ms", (micros / 1e3 * 100.0).round() / 100.0),
+        micros => format!("{} s", (micros / 1e6 * 100.0).round() / 100.0),
+    }
 }
 
 fn legend(svg: &mut String, report: &Report) {
@@ -136,8 +155,11 @@ fn frame(svg: &mut String, base: f64, title: &str, highest: usize) {
     );
     // The root again.
     for part in [0.25f64, 0.5, 1.0] {
-        let y = base - HEIGHT * part.sqrt();
         let number = (highest as f64 * part).round();
+        if number < 1.0 || (part < 1.0 && number as usize == highest) {
+            continue;
+        }
+        let y = base - HEIGHT * (number / highest as f64).sqrt();
         let _ = writeln!(
             svg,
             "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{number}</text>\
@@ -148,7 +170,7 @@ fn frame(svg: &mut String, base: f64, title: &str, highest: usize) {
     }
     let _ = writeln!(
         svg,
-        "<text x=\"18\" y=\"{:.0}\" transform=\"rotate(-90 18 {:.0})\" text-anchor=\"middle\">endpoints</text>",
+        "<text x=\"18\" y=\"{:.0}\" transform=\"rotate(-90 18 {:.0})\" text-anchor=\"middle\">endpoints, root scale</text>",
         base - HEIGHT / 2.0,
         base - HEIGHT / 2.0
     );
@@ -162,4 +184,26 @@ fn tick(svg: &mut String, base: f64, x: f64, text: &str) {
         base + 5.0,
         base + 20.0
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_have_round_numbers() {
+        let near = |one: f64, other: f64| (one / other - 1.0).abs() < 1e-9;
+        for (least, step) in [(0.9, 1.0), (1.0, 1.0), (1.1, 2.0), (0.021, 0.05), (60.0, 100.0)] {
+            assert!(near(round_step(least), step), "{least}: {}", round_step(least));
+        }
+    }
+
+    #[test]
+    fn a_time_is_told_in_its_unit() {
+        let told = |seconds: f64| unit(Duration::from_secs_f64(seconds));
+        assert_eq!(
+            [told(0.0), told(1e-4), told(0.0999999999), told(1.5), told(20.0)],
+            ["0", "100 µs", "100 ms", "1.5 s", "20 s"]
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! What is told while it runs: a bar on a terminal, a line now and then otherwise.
 
-use std::io::{self, Write};
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
 use std::pin::Pin;
 use std::task::Context;
 use std::time::Duration;
@@ -14,6 +15,17 @@ use super::report::Report;
 pub(super) fn complain(what: &str) {
     // Nobody is left to tell when standard error is gone.
     let _ = writeln!(io::stderr(), "probe: {what}");
+}
+
+/// Whether the environment has something to say.
+fn set(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Whether what is told there may have colours.
+pub(super) fn colours(options: &Options, there: &impl IsTerminal) -> bool {
+    let able = there.is_terminal() && set("TERM").is_some_and(|name| name != "dumb");
+    able && !options.plain && set("NO_COLOR").is_none()
 }
 
 /// How far it is.
@@ -34,12 +46,12 @@ enum Way {
 }
 
 impl Progress {
-    pub(super) fn new(options: &Options, clock: &Clock, terminal: bool, real: bool) -> Self {
-        let plain = options.plain || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let way = match (options.quiet || !real, terminal) {
+    pub(super) fn new(options: &Options, clock: &Clock, real: bool) -> Self {
+        let bar = io::stderr().is_terminal() && set("TERM").is_some_and(|name| name != "dumb");
+        let way = match (options.quiet || !real, bar && !options.plain) {
             (true, _) => Way::Silent,
-            (false, true) if !options.plain => Way::Bar { colours: !plain },
-            (false, _) => Way::Lines,
+            (false, true) => Way::Bar { colours: colours(options, &io::stderr()) },
+            (false, false) => Way::Lines,
         };
         let every = match way {
             Way::Bar { .. } => Duration::from_millis(100),
@@ -76,14 +88,15 @@ impl Progress {
                 )
             }
             Way::Bar { colours } => {
-                const WIDTH: usize = 30;
+                const WIDTH: usize = 20;
                 let full = WIDTH * done / all.max(1);
                 let (red, green, off) =
                     if colours { ("\x1b[31m", "\x1b[32m", "\x1b[0m") } else { ("", "", "") };
                 self.shown = true;
+                // What is too long for the terminal is cut off: a second line would never be taken away.
                 write!(
                     error,
-                    "\r\x1b[K{green}{}{off}{} {done}/{all}  {red}{ill} not well{off}  {running} running  {rate:.0}/s",
+                    "\r\x1b[K\x1b[?7l{green}{}{off}{} {done}/{all}  {red}{ill} not well{off}  {running} running  {rate:.0}/s\x1b[?7h",
                     "━".repeat(full),
                     "─".repeat(WIDTH - full),
                 )

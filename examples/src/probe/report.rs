@@ -104,6 +104,13 @@ impl State {
         }
     }
 
+    fn attempts(&self) -> usize {
+        match self {
+            Self::Done(outcome) => outcome.attempts as usize,
+            _ => 0,
+        }
+    }
+
     /// Why it is not healthy, or its status.
     pub(super) fn why(&self) -> String {
         match self {
@@ -208,6 +215,11 @@ impl Report {
     }
 }
 
+/// A number with the word for what it counts.
+pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// The time below which so many in a hundred of the sorted times are.
 pub(super) fn percentile(times: &[Duration], percent: usize) -> Option<Duration> {
     let at = (times.len() * percent).div_ceil(100).max(1) - 1;
@@ -222,14 +234,30 @@ pub(super) fn millis(time: Duration) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tell(f, false)
+    }
+}
+
+impl Report {
+    /// The table, with colours or without.
+    pub(super) fn table(&self, colours: bool) -> String {
+        let mut table = String::new();
+        self.tell(&mut table, colours).expect("a string takes everything");
+        table
+    }
+
+    fn tell(&self, f: &mut impl fmt::Write, colours: bool) -> fmt::Result {
+        let (red, green, off) = if colours { ("\x1b[31m", "\x1b[32m", "\x1b[0m") } else { ("", "", "") };
         writeln!(f, "{:<14}{:>10}{:>12}{:>12}{:>12}", "outcome", "endpoints", "p50", "p95", "p99")?;
         for class in Class::ALL {
             let number = self.count(class);
             if number == 0 {
                 continue;
             }
-            write!(f, "{:<14}{number:>10}", class.name())?;
-            let times = self.times(class);
+            let colour = if class == Class::Healthy { green } else { red };
+            write!(f, "{colour}{:<14}{off}{number:>10}", class.name())?;
+            // What was not asked took no time.
+            let times = if class == Class::NotAsked { Vec::new() } else { self.times(class) };
             for percent in [50, 95, 99] {
                 let time = percentile(&times, percent).map_or("-".to_owned(), millis);
                 write!(f, "{time:>12}")?;
@@ -243,24 +271,48 @@ impl fmt::Display for Report {
                 writeln!(f, "  {number:>6}  {why}")?;
             }
         }
-        let attempts: u64 = self
-            .states
-            .iter()
-            .filter_map(|state| match state {
-                State::Done(outcome) => Some(u64::from(outcome.attempts)),
-                _ => None,
-            })
-            .sum();
-        let seconds = self.elapsed.as_secs_f64();
+        let attempts = self.states.iter().map(State::attempts).sum();
         writeln!(
             f,
-            "\n{} endpoints of {} hosts in {seconds:.2} s on {}, {} at once: {attempts} attempts, {} circuits opened{}",
-            self.states.len(),
-            self.targets.hosts.len(),
+            "\n{} of {} in {:.2} s on {}, {} at once\n{}, {} opened{}",
+            counted(self.states.len(), "endpoint", "endpoints"),
+            counted(self.targets.hosts.len(), "host", "hosts"),
+            self.elapsed.as_secs_f64(),
             self.runtime,
-            self.concurrency,
-            self.openings.len(),
+            self.concurrency.min(self.states.len()),
+            counted(attempts, "attempt", "attempts"),
+            counted(self.openings.len(), "circuit", "circuits"),
             if self.was_interrupted { "; interrupted" } else { "" },
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_percentile_is_one_of_the_times() {
+        let times: Vec<_> = (1..=200).map(Duration::from_millis).collect();
+        let at = |percent| percentile(&times, percent).unwrap().as_millis();
+        assert_eq!((at(0), at(50), at(95), at(99), at(100)), (1, 100, 190, 198, 200));
+        assert_eq!(percentile(&times[..1], 99), Some(times[0]));
+        assert_eq!(percentile(&[], 50), None);
+    }
+
+    proptest! {
+        #[test]
+        fn so_many_are_not_above_a_percentile(mut times in prop::collection::vec(0u64..50, 1..80), percent in 1..=100usize) {
+            times.sort_unstable();
+            let times: Vec<_> = times.into_iter().map(Duration::from_millis).collect();
+            let found = percentile(&times, percent).unwrap();
+            let (below, to) = (
+                times.iter().filter(|time| **time < found).count(),
+                times.iter().filter(|time| **time <= found).count(),
+            );
+            prop_assert!(below * 100 < percent * times.len() && to * 100 >= percent * times.len());
+        }
     }
 }

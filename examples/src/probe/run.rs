@@ -1,31 +1,33 @@
 //! [`run`]: the whole of it. One task hands out endpoints and takes results; a pool of workers asks.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::future::{Future, poll_fn};
-use std::io::{self, BufReader, IsTerminal};
+use std::io::{self, BufReader};
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_lite::StreamExt;
-use weirs_limiters::{Quota, Rate, RateLimiter, Semaphore};
-use weirs_pipelines::WorkerPool;
+use weirs_limiters::{Quota, Rate, RateLimiter};
+use weirs_pipelines::{Completion, WorkerPool};
 use weirs_resilience::{
-    Breaker, Budget, ByDefault, Class, Classify, Dynamic, Error, Event, EventKind, Hedge, Interest, Observer,
-    Retry, Stack,
+    Attempt, Breaker, Budget, ByDefault, Class, Classify, Dynamic, Error, Event, EventKind, Hedge, Interest,
+    Invalid, NextOnce, Observer, Retry, Stack, from_async_once,
 };
 use weirs_runtime::{Clock, Instant, Runtime};
-use weirs_scopes::Signals;
+use weirs_scopes::{Escalation, Signal, Signals};
 
 use super::check::{Fault, attempt};
 use super::fleet::Fleet;
+use super::names::Names;
 use super::options::Options;
-use super::progress::{Progress, complain};
-use super::report::{Outcome, Report, Verdict};
+use super::progress::{self, Progress, complain};
+use super::report::{Outcome, Report, Verdict, counted};
 use super::schedule::Schedule;
-use super::targets::Targets;
+use super::targets::{Endpoint, Targets};
 use super::{descriptors, export};
 use crate::net::{Kind, Net, Program};
 
@@ -40,20 +42,33 @@ pub struct Probe {
 
 /// Gives the exit status, or what keeps it from beginning.
 pub(super) fn main(mut options: Options) -> Result<u8, String> {
+    if options.serve {
+        descriptors::sockets();
+        return served(options.kind.run(Serve { options }));
+    }
     let targets = match &options.urls {
         None => None,
         Some(path) => Some(read(path, options.strict)?),
     };
     let mut outputs = export::Outputs::open(&options)?;
     if !matches!(options.kind, Kind::Sim(_)) {
-        fit(&mut options, targets.is_none());
+        let all = targets.as_ref().map_or(options.endpoints, |targets| targets.endpoints.len());
+        fit(&mut options, targets.is_none(), all);
     }
     let kind = options.kind;
+    let colours = progress::colours(&options, &io::stdout());
     let report =
         kind.run(Probe { options, targets }).and_then(|report| report).map_err(|why| why.to_string())?;
-    export::say(&report.to_string()).map_err(|why| why.to_string())?;
-    outputs.write(&report).map_err(|why| why.to_string())?;
+    // From here on a signal does what it does by default: it ends the process, in the middle of a line if
+    // need be.
+    let written = outputs.write(&report);
+    export::say(&report.table(colours)).map_err(|why| why.to_string())?;
+    written.map_err(|why| format!("the results could not be written: {why}"))?;
     Ok(report.exit_status())
+}
+
+fn served(result: io::Result<io::Result<()>>) -> Result<u8, String> {
+    result.and_then(|result| result).map(|()| 0).map_err(|why| why.to_string())
 }
 
 /// The list.
@@ -75,27 +90,30 @@ fn read(path: &Path, strict: bool) -> Result<Targets, String> {
         return Err("there is no URL to check".to_owned());
     }
     if targets.repeated > 0 {
-        complain(&format!("{} lines name an endpoint again; each is checked once", targets.repeated));
+        let lines = counted(targets.repeated, "line names", "lines name");
+        complain(&format!("{lines} an endpoint again; each is checked once"));
     }
     Ok(targets)
 }
 
-/// Lowers the concurrency to what the limit of open files allows. The own fleet holds the other ends.
-fn fit(options: &mut Options, own: bool) {
-    let sockets = descriptors::sockets() as usize / if own { 2 } else { 1 };
-    if options.concurrency > sockets {
-        complain(&format!(
-            "the limit of open files allows {sockets} connections at once, so that is the concurrency"
-        ));
-        options.concurrency = sockets;
+/// Lowers the concurrency to what the limit of open files allows.
+fn fit(options: &mut Options, own: bool, all: usize) {
+    // The own fleet holds the other ends, and a hedge is a second connection of the same check.
+    let ends = if own { 2 } else { 1 } * if options.hedge.is_some() { 2 } else { 1 };
+    let most = (descriptors::sockets() as usize / ends).max(1);
+    let wanted = options.concurrency.min(all);
+    if wanted > most {
+        complain(&format!("the limit of open files allows {most} checks at once, not {wanted}"));
+        options.concurrency = most;
     }
 }
 
 /// What all checks share, and what each host has.
-struct Checks<N> {
+struct Checks<N: Net> {
     net: N,
     clock: Clock,
     targets: Arc<Targets>,
+    names: Names<N>,
     hosts: Vec<Stack<Dynamic<u16, Fault>>>,
     begun: Instant,
 }
@@ -106,6 +124,8 @@ impl Program for Probe {
     async fn run<N: Net>(self, net: N, runtime: Runtime) -> io::Result<Report> {
         let Self { options, targets } = self;
         let clock = runtime.clock().clone();
+        let real = !matches!(options.kind, Kind::Sim(_));
+        let mut signals = if real { Some(Signals::interrupt_and_terminate()?.escalate()) } else { None };
         let mut own = None;
         let targets = match targets {
             Some(targets) => targets,
@@ -120,12 +140,23 @@ impl Program for Probe {
         let targets = Arc::new(targets);
         let begun = clock.now();
         let openings = Arc::new(Openings { clock: clock.clone(), begun, seen: Mutex::default() });
-        let hosts = stacks(&options, &targets, &clock, &openings).map_err(io::Error::other)?;
-        let checks =
-            Arc::new(Checks { net, clock: clock.clone(), targets: Arc::clone(&targets), hosts, begun });
+        let rate = options.rate.map(|rate| {
+            let quota = Quota::new(Rate::per_second(rate), (rate / 10).max(1)).expect("a rate above nothing");
+            Arc::new(RateLimiter::builder(quota).clock(clock.clone()).build())
+        });
+        let hosts = stacks(&options, &targets, &clock, rate.as_ref(), &openings).map_err(io::Error::other)?;
+        let names = Names::new(targets.hosts.len(), &clock, options.timeout);
+        let checks = Arc::new(Checks {
+            net,
+            clock: clock.clone(),
+            targets: Arc::clone(&targets),
+            names,
+            hosts,
+            begun,
+        });
         let check = move |at: usize| {
             let checks = Arc::clone(&checks);
-            async move { Ok::<_, std::convert::Infallible>((at, checks.check(at).await)) }
+            async move { Ok::<_, Infallible>((at, checks.check(at).await)) }
         };
         let places = options.concurrency.min(targets.endpoints.len()).max(1);
         let pool = WorkerPool::builder(check).workers(places).queue(places).unread(places).build(&runtime);
@@ -134,34 +165,42 @@ impl Program for Probe {
 
         let mut schedule = Schedule::new(&targets, options.per_host);
         let mut report = Report::new(&options, Arc::clone(&targets));
-        let real = !matches!(options.kind, Kind::Sim(_));
-        let mut signals = if real { Some(Signals::interrupt_and_terminate()?) } else { None };
-        let mut progress = Progress::new(&options, &clock, io::stderr().is_terminal(), real);
+        let mut progress = Progress::new(&options, &clock, real);
         let mut running = 0;
+        // The endpoint whose turn is next, and the wait for that.
+        let mut first = None;
+        let mut turn = rate.as_ref().map(|rate| rate.acquire(1));
         loop {
-            while running < places {
-                let Some(at) = schedule.take() else { break };
-                report.begins(at);
-                if pool.try_submit(at).is_err() {
-                    unreachable!("there are as many places in the queue as may be taken");
-                }
-                running += 1;
+            if first.is_none() && running < places {
+                first = schedule.take();
             }
-            if running == 0 {
+            if first.is_none() && running == 0 {
                 break;
             }
             let next = poll_fn(|cx| {
                 if let Some(signals) = &mut signals {
-                    if let Poll::Ready(signal) = signals.poll_recv(cx) {
-                        return Poll::Ready(Err(signal));
+                    if let Poll::Ready(step) = signals.poll_step(cx) {
+                        return Poll::Ready(Next::Interrupted(step.signal()));
                     }
                 }
                 progress.poll(cx, &report, running);
-                results.poll_next(cx).map(Ok)
+                if first.is_some() && turn.as_mut().is_none_or(|turn| Pin::new(turn).poll(cx).is_ready()) {
+                    return Poll::Ready(Next::Turn);
+                }
+                results.poll_next(cx).map(Next::Ended)
             });
             match next.await {
-                Ok(Some(end)) => {
+                Next::Turn => {
+                    let Some(at) = first.take() else { continue };
+                    report.begins(at);
+                    if pool.try_submit(at).is_err() {
+                        unreachable!("there are as many places in the queue as may be taken");
+                    }
+                    running += 1;
+                }
+                Next::Ended(Some(end)) => {
                     running -= 1;
+                    // A check that panicked is one that was begun: it has no other result.
                     let Ok((at, outcome)) = end.result else { continue };
                     let host = targets.endpoints[at].host;
                     match outcome {
@@ -175,12 +214,11 @@ impl Program for Probe {
                         }
                     }
                 }
-                Ok(None) => break,
-                Err(signal) => {
+                Next::Ended(None) => break,
+                Next::Interrupted(signal) => {
                     progress.clear();
-                    complain(&format!(
-                        "{signal}: {running} checks may end, and no more begin; again to end now"
-                    ));
+                    let checks = counted(running, "check", "checks");
+                    complain(&format!("{signal}: {checks} may end, and no more begin; again to end now"));
                     report.interrupted();
                     finish(&mut results, &mut report, signals.as_mut(), &clock, options.grace, running).await;
                     break;
@@ -189,6 +227,8 @@ impl Program for Probe {
         }
         progress.clear();
         drop(results);
+        // Whatever is left takes no time worth the name. If it does, the next signal ends it.
+        drop(signals);
         // Whatever still runs is cancelled, and its sockets are closed, when this returns.
         drop(pool.abort().await);
         drop(own);
@@ -197,29 +237,39 @@ impl Program for Probe {
     }
 }
 
+/// What happens next.
+enum Next<T> {
+    /// The first endpoint may be checked now.
+    Turn,
+    /// A check has ended; without one, all have.
+    Ended(Option<T>),
+    Interrupted(Signal),
+}
+
 /// Takes what ends within the grace, or until somebody interrupts again.
 async fn finish<S, J, E>(
     results: &mut S,
     report: &mut Report,
-    mut signals: Option<&mut Signals>,
+    mut signals: Option<&mut Escalation>,
     clock: &Clock,
     grace: Duration,
     mut running: usize,
 ) where
-    S: futures_lite::Stream<Item = weirs_pipelines::Completion<J, (usize, Option<Outcome>), E>> + Unpin,
+    S: futures_lite::Stream<Item = Completion<J, (usize, Option<Outcome>), E>> + Unpin,
 {
     let mut over = clock.sleep(grace);
     while running > 0 {
         let next = poll_fn(|cx| {
             if let Some(signals) = signals.as_deref_mut() {
-                if signals.poll_recv(cx).is_ready() {
+                if signals.poll_step(cx).is_ready() {
                     return Poll::Ready(None);
                 }
             }
-            if Pin::new(&mut over).poll(cx).is_ready() {
-                return Poll::Ready(None);
+            // What has ended counts, even if the grace is none.
+            match results.poll_next(cx) {
+                Poll::Pending if Pin::new(&mut over).poll(cx).is_ready() => Poll::Ready(None),
+                next => next,
             }
-            results.poll_next(cx)
         });
         let Some(end) = next.await else { return };
         running -= 1;
@@ -236,15 +286,10 @@ fn stacks(
     options: &Options,
     targets: &Targets,
     clock: &Clock,
+    rate: Option<&Arc<RateLimiter>>,
     openings: &Arc<Openings>,
-) -> Result<Vec<Stack<Dynamic<u16, Fault>>>, weirs_resilience::Invalid> {
+) -> Result<Vec<Stack<Dynamic<u16, Fault>>>, Invalid> {
     let budget = Budget::share(0.2).clock(clock).build()?;
-    let rate = options.rate.map(|rate| {
-        let quota = Quota::new(Rate::per_second(rate), (rate / 10).max(1)).expect("a rate above nothing");
-        Arc::new(RateLimiter::builder(quota).clock(clock.clone()).build())
-    });
-    // A hedge is a second connection of the same check, so places are counted where connections are made.
-    let sockets = Arc::new(Semaphore::new(options.concurrency as u64));
     let mut stacks = Vec::with_capacity(targets.hosts.len());
     for host in &targets.hosts {
         let mut stack = Stack::dynamic().named(host.as_str()).clock(clock);
@@ -263,9 +308,20 @@ fn stacks(
             let hedge = Hedge::after(hedge).budget(&budget);
             stack = stack.layer(|layer| layer.hedge(hedge));
         }
-        if let Some(rate) = &rate {
+        if let Some(rate) = rate {
             let rate = Arc::clone(rate);
-            stack = stack.layer(|layer| layer.rate_limit(rate));
+            // The first attempt had its turn before the check began, so that no check's time passes in a queue.
+            let again = from_async_once(move |next: NextOnce<u16, Fault>, at: Attempt| {
+                let rate = Arc::clone(&rate);
+                async move {
+                    if at.number() > 1 || at.hedge() > 0 {
+                        // Nobody closes it, and nobody asks for more than there can be.
+                        let _ = rate.acquire(1).await;
+                    }
+                    next.run(at).await
+                }
+            });
+            stack = stack.layer(|layer| layer.policy(again));
         }
         if options.breaker > 0 {
             let breaker = Breaker::consecutive(options.breaker)
@@ -275,16 +331,24 @@ fn stacks(
                 .observer(Arc::clone(openings))
                 .build()?;
             let judged = breaker.judging(|result: &Result<u16, Error<Fault>>| match result {
-                Err(Error::Inner(fault)) if !fault.is_of_host() => Class::Permanent,
+                Err(Error::Inner(fault)) => fault.of_host(),
                 other => ByDefault.classify(other),
             });
             stack = stack.layer(|layer| layer.breaker(judged));
         }
-        let sockets = Arc::clone(&sockets);
-        stack = stack.layer(|layer| layer.limit(sockets)).layer(|layer| layer.timeout(options.timeout));
+        stack = stack.layer(|layer| layer.timeout(options.timeout));
         stacks.push(stack.build()?);
     }
     Ok(stacks)
+}
+
+/// How far the latest attempt came. A check that is over between two of them, because the time is up or the
+/// circuit has opened, came to what was found out before.
+#[derive(Clone, Copy)]
+enum Latest {
+    None,
+    Runs,
+    Failed(Fault),
 }
 
 impl<N: Net> Checks<N> {
@@ -292,28 +356,69 @@ impl<N: Net> Checks<N> {
     async fn check(&self, at: usize) -> Option<Outcome> {
         let endpoint = &self.targets.endpoints[at];
         let host = &self.targets.hosts[endpoint.host];
+        let found = self.names.address(&self.net, endpoint.host, host).await;
         let begun = self.clock.now();
-        let called = self.hosts[endpoint.host]
-            .call_reported(async |_| attempt(&self.net, host, &endpoint.path).await)
-            .await;
-        let verdict = match called.result {
-            Ok(status) => Verdict::Well(status),
-            Err(Error::Inner(Fault::NoDescriptor)) => {
-                // Others give theirs back soon.
-                self.clock.sleep(Duration::from_millis(5)).await;
-                return None;
-            }
-            Err(Error::Inner(fault)) => Verdict::Ill(fault),
-            Err(error) if error.is_circuit_open() => Verdict::NotAsked,
-            Err(_) => Verdict::TimedOut,
+        let (verdict, attempts) = match found {
+            Ok(address) => self.ask(endpoint, host, &address).await,
+            Err(fault) => (Verdict::Ill(fault), 0),
         };
+        if verdict == Verdict::Ill(Fault::NoDescriptor) {
+            // Others give theirs back soon.
+            self.clock.sleep(Duration::from_millis(5)).await;
+            return None;
+        }
         let now = self.clock.now();
         Some(Outcome {
             verdict,
-            attempts: called.attempts,
+            attempts,
             begun: begun.saturating_since(self.begun),
             took: now.saturating_since(begun),
         })
+    }
+
+    async fn ask(&self, endpoint: &Endpoint, host: &str, address: &N::Address) -> (Verdict, u32) {
+        let latest = Mutex::new(Latest::None);
+        let note = |now| *latest.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        let called = self.hosts[endpoint.host]
+            .call_reported(async |_| {
+                note(Latest::Runs);
+                let result = attempt(&self.net, address, host, &endpoint.path).await;
+                if let Err(fault) = result {
+                    note(Latest::Failed(fault));
+                }
+                result
+            })
+            .await;
+        let latest = latest.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let verdict = match (called.result, latest) {
+            (Ok(status), _) => Verdict::Well(status),
+            (Err(Error::Inner(fault)), _) | (Err(_), Latest::Failed(fault)) => Verdict::Ill(fault),
+            (Err(error), Latest::None) if error.is_circuit_open() => Verdict::NotAsked,
+            (Err(_), _) => Verdict::TimedOut,
+        };
+        (verdict, called.attempts)
+    }
+}
+
+/// The own fleet alone.
+struct Serve {
+    options: Options,
+}
+
+impl Program for Serve {
+    type Output = io::Result<()>;
+
+    async fn run<N: Net>(self, net: N, runtime: Runtime) -> io::Result<()> {
+        let mut signals = Signals::interrupt_and_terminate()?;
+        let mut targets = Targets::default();
+        let Options { endpoints, seed, .. } = self.options;
+        let fleet = Fleet::start(&net, &runtime, endpoints, seed, &mut targets).await?;
+        let urls = targets.endpoints.iter().map(|endpoint| targets.url(endpoint) + "\n");
+        export::say(&urls.collect::<String>())?;
+        drop(targets);
+        signals.recv().await;
+        drop(fleet);
+        Ok(())
     }
 }
 
@@ -326,7 +431,7 @@ struct Openings {
 
 impl Openings {
     fn take(&self) -> Vec<(Duration, String)> {
-        std::mem::take(&mut *self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+        std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -338,7 +443,7 @@ impl Observer for Openings {
     fn on_event(&self, event: &Event<'_>) {
         if let EventKind::Opened { .. } = event.kind() {
             let at = self.clock.now().saturating_since(self.begun);
-            let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.push((at, event.source().to_owned()));
         }
     }

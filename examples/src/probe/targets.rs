@@ -1,7 +1,9 @@
 //! [`Targets`]: what is to be checked, by host.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead};
+use std::net::Ipv6Addr;
 
 /// What is to be checked.
 #[derive(Debug, Default)]
@@ -56,26 +58,36 @@ impl Targets {
                 bad(number + 1, "it is no text")?;
                 continue;
             };
-            let line = line.trim();
+            // Some editors put a mark at the beginning.
+            let line = if number == 0 { line.trim_start_matches('\u{feff}') } else { line }.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             match parse(line) {
-                Ok((authority, path)) => targets.add(&authority, path),
+                Ok((authority, path)) => targets.add(&authority, &path),
                 Err(why) => bad(number + 1, why)?,
             }
         }
+        targets.complete();
         Ok(targets)
+    }
+
+    /// Nothing more is added: what finds duplicates is not kept while the checks run.
+    pub fn complete(&mut self) {
+        self.known = HashMap::new();
+        self.seen = HashSet::new();
+        self.endpoints.shrink_to_fit();
     }
 
     /// The URL of an endpoint.
     pub fn url(&self, endpoint: &Endpoint) -> String {
-        format!("http://{}{}", self.hosts[endpoint.host], endpoint.path)
+        let host = &self.hosts[endpoint.host];
+        format!("http://{}{}", host.strip_suffix(":80").unwrap_or(host), endpoint.path)
     }
 }
 
 /// The host with its port, and the path, of a plain HTTP URL.
-fn parse(url: &str) -> Result<(String, &str), &'static str> {
+fn parse(url: &str) -> Result<(String, Cow<'_, str>), &'static str> {
     let rest = match url.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
         Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
@@ -95,42 +107,105 @@ fn parse(url: &str) -> Result<(String, &str), &'static str> {
     }
     let (host, port) = match authority.rsplit_once(':') {
         // The colons of an IPv6 address stand in brackets.
-        Some((host, port)) if !port.ends_with(']') => {
-            let port: u16 = port.parse().map_err(|_| "its port is no number up to 65535")?;
-            (host, port)
-        }
-        _ => (authority, 80),
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (authority, ""),
     };
-    if host.is_empty() || port == 0 {
-        return Err("it has no host, or no port");
+    // A colon with nothing after it is allowed.
+    let port = match port {
+        "" => 80,
+        port if port.bytes().all(|byte| byte.is_ascii_digit()) => port.parse().unwrap_or(0),
+        _ => 0,
+    };
+    if port == 0 {
+        return Err("its port is no number from 1 to 65535");
     }
-    if path.is_empty() {
-        return Ok((format!("{}:{port}", host.to_ascii_lowercase()), "/"));
-    }
-    if path.starts_with('?') {
-        return Err("a query needs a path before it");
-    }
-    Ok((format!("{}:{port}", host.to_ascii_lowercase()), path))
+    let host = match host.strip_prefix('[') {
+        Some(address) => match address.strip_suffix(']').map(str::parse::<Ipv6Addr>) {
+            Some(Ok(address)) => format!("[{address}]"),
+            _ => return Err("there is no IPv6 address in its brackets"),
+        },
+        None if host.is_empty() => return Err("it has no host"),
+        None if host.contains([':', '[', ']']) => return Err("an IPv6 address stands in brackets"),
+        None if host.contains(['"', '<', '>', '\\', '^', '`', '{', '|', '}', ',', '%']) => {
+            return Err("no host is called so");
+        }
+        None => host.to_ascii_lowercase(),
+    };
+    let path = if path.starts_with('/') { path.into() } else { format!("/{path}").into() };
+    Ok((format!("{host}:{port}"), path))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[test]
-    fn a_list_is_read_and_its_bad_lines_are_numbered() {
-        let list = "http://a/\n\n# told\nhttp://a:80\nftp://b/\nhttp://[::1]:8080/x?y#z\nhttps://c/\nwhat\n\
-                    http://d:99999/\nhttp://A/\nhttp://u@e/\n";
+    fn read(list: &[u8]) -> (Targets, Vec<usize>) {
         let mut bad = Vec::new();
-        let targets = Targets::read(list.as_bytes(), |line, _| {
+        let targets = Targets::read(list, |line, _| {
             bad.push(line);
             Ok(())
         });
-        let targets = targets.unwrap();
-        assert_eq!(bad, [5, 7, 8, 9, 11]);
-        assert_eq!(targets.hosts, ["a:80", "[::1]:8080"]);
+        (targets.unwrap(), bad)
+    }
+
+    fn urls(targets: &Targets) -> Vec<String> {
+        targets.endpoints.iter().map(|endpoint| targets.url(endpoint)).collect()
+    }
+
+    #[test]
+    fn a_list_is_read_and_its_bad_lines_are_numbered() {
+        let list = b"\xef\xbb\xbfhttp://a/\r\n\n# told\nhttp://a:80\nftp://b/\nhttp://[::1]:8080/x?y#z\nhttps://c/\n\
+            what\nhttp://d:99999/\nhttp://A/\nhttp://u@e/\nhttp:///x\nhttp://f?q=1\n\xff\nhttp://g:/\n";
+        let (targets, bad) = read(list);
+        assert_eq!(bad, [5, 7, 8, 9, 11, 12, 14]);
+        assert_eq!(targets.hosts, ["a:80", "[::1]:8080", "f:80", "g:80"]);
         assert_eq!(targets.repeated, 2);
-        let urls: Vec<_> = targets.endpoints.iter().map(|endpoint| targets.url(endpoint)).collect();
-        assert_eq!(urls, ["http://a:80/", "http://[::1]:8080/x?y"]);
+        assert_eq!(urls(&targets), ["http://a/", "http://[::1]:8080/x?y", "http://f/?q=1", "http://g/"]);
+    }
+
+    #[test]
+    fn an_ipv6_address_stands_in_brackets_and_has_one_spelling() {
+        let (targets, bad) =
+            read(b"http://[0:0::1]/\nhttp://[::1]:80/\nhttp://::1/\nhttp://[::1/\nhttp://[a]/\n");
+        assert_eq!(urls(&targets), ["http://[::1]/"]);
+        assert_eq!((targets.repeated, bad), (1, vec![3, 4, 5]));
+    }
+
+    #[test]
+    fn a_list_may_be_ended_by_a_bad_line() {
+        let ended = Targets::read(&b"http://a/\nno\nhttp://b/\n"[..], |line, why| {
+            Err(io::Error::other(format!("{line}: {why}")))
+        });
+        assert!(ended.unwrap_err().to_string().starts_with("2: "));
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_it_panic_and_each_is_told_or_taken(lines in prop::collection::vec("[^\n]{0,40}", 0..8)) {
+            let list = lines.join("\n");
+            let (targets, bad) = read(list.as_bytes());
+            let lines = list.split('\n').enumerate();
+            let lines = lines.filter(|(at, line)| {
+                let line = if *at == 0 { line.trim_start_matches('\u{feff}') } else { line };
+                !line.trim().is_empty() && !line.trim().starts_with('#')
+            });
+            prop_assert_eq!(lines.count(), bad.len() + targets.endpoints.len() + targets.repeated);
+        }
+
+        #[test]
+        fn what_is_written_is_read_again(
+            host in "[a-z][a-z0-9.-]{0,12}",
+            port in 1u16..,
+            path in "(/[a-z0-9%.?=&-]{0,9}){1,3}",
+        ) {
+            let url = format!("http://{host}:{port}{path}");
+            let (targets, bad) = read(url.as_bytes());
+            prop_assert!(bad.is_empty());
+            let (again, _) = read(targets.url(&targets.endpoints[0]).as_bytes());
+            prop_assert_eq!(&again.hosts, &targets.hosts);
+            prop_assert_eq!(&again.endpoints, &targets.endpoints);
+        }
     }
 }
