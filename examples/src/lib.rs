@@ -1,4 +1,8 @@
 //! What the larger programs are made of.
 
+pub mod echo;
+pub mod http;
 pub mod net;
+pub mod pitfalls;
 pub mod probe;
+pub mod story;

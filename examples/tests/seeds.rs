@@ -1,0 +1,327 @@
+//! The programs and patterns of the documents that the project began with, run as a user would on every
+//! runtime that they offer, and what they print. The table in README.md says which is which.
+
+use std::process::{Child, Command, Stdio};
+
+const REAL: [&str; 3] = ["smol", "async-std", "tokio"];
+const ALL: [&str; 4] = ["sim", "smol", "async-std", "tokio"];
+
+/// What a program prints on each of these runtimes; it has to succeed. They run side by side.
+fn tell(program: &str, runtimes: &[&'static str], arguments: &[&str]) -> Vec<(&'static str, String)> {
+    let start = |runtime: &&'static str| -> (&'static str, Child) {
+        let mut command = Command::new(program);
+        command.args(["--runtime", runtime]).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        (runtime, command.spawn().expect("it starts"))
+    };
+    let running: Vec<_> = runtimes.iter().map(start).collect();
+    let end = |(runtime, child): (&'static str, Child)| {
+        let output = child.wait_with_output().expect("it ends");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} on {runtime}: {}\n{text}{errors}", output.status);
+        (runtime, text)
+    };
+    running.into_iter().map(end).collect()
+}
+
+/// The same text on each of them.
+fn same(program: &str, runtimes: &[&'static str], expected: &str) {
+    for (runtime, told) in tell(program, runtimes, &[]) {
+        assert_eq!(told, expected, "{program} on {runtime}");
+    }
+}
+
+/// The same lines on each of them, in whatever order.
+fn same_lines(program: &str, runtimes: &[&'static str], expected: &[String]) {
+    let mut expected: Vec<_> = expected.iter().map(String::as_str).collect();
+    expected.sort_unstable();
+    for (runtime, told) in tell(program, runtimes, &[]) {
+        let mut lines: Vec<_> = told.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, expected, "{program} on {runtime}");
+    }
+}
+
+#[test]
+fn a_hundred_services_are_healthy() {
+    same(env!("CARGO_BIN_EXE_health_check"), &ALL, "Healthy: 100 / 100\n");
+}
+
+#[test]
+fn the_values_of_a_table_come_in_order_and_are_159_6() {
+    let expected = "\
+Line 1: value = 42.5
+Line 2: value = 17.3
+Line 4: value = 99.1
+Line 5: value = 0.7
+Total: 159.6
+";
+    for parsers in ["1", "2", "4"] {
+        for (runtime, told) in tell(env!("CARGO_BIN_EXE_csv_pipeline"), &ALL, &["--parsers", parsers]) {
+            assert_eq!(told, expected, "{parsers} parsers on {runtime}");
+        }
+    }
+}
+
+#[test]
+fn five_workers_double_ten_jobs() {
+    for (runtime, told) in tell(env!("CARGO_BIN_EXE_doubles"), &ALL, &[]) {
+        let mut results: Vec<u32> = numbers(&told, "Result: ");
+        let mut jobs: Vec<u32> =
+            told.lines().filter_map(|line| line.split_once(" processing job ")?.1.parse().ok()).collect();
+        results.sort_unstable();
+        jobs.sort_unstable();
+        assert_eq!(results, [2, 4, 6, 8, 10, 12, 14, 16, 18, 20], "on {runtime}");
+        assert_eq!(jobs, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], "on {runtime}");
+        let workers = (0..5).filter(|worker| told.contains(&format!("Worker {worker} processing job"))).count();
+        assert_eq!(workers, 5, "on {runtime}: {told}");
+    }
+}
+
+/// The numbers behind this word.
+fn numbers<T: std::str::FromStr>(told: &str, word: &str) -> Vec<T> {
+    told.lines().filter_map(|line| line.strip_prefix(word)?.parse().ok()).collect()
+}
+
+#[test]
+fn the_seventh_download_fails() {
+    for (runtime, told) in tell(env!("CARGO_BIN_EXE_download_pool"), &ALL, &[]) {
+        for id in 1..=10 {
+            let begun = format!(": processing job {id} (https://example.com/{id})\n");
+            assert_eq!(told.matches(&begun).count(), 1, "on {runtime}: {told}");
+        }
+        let ends: Vec<_> = told.lines().skip(10).collect();
+        let mut expected: Vec<_> = (1..=10)
+            .map(|id| match id {
+                7 => "  FAIL: job 7 - failed to fetch https://example.com/7".to_owned(),
+                id => format!("  OK:   job {id} - Content of https://example.com/{id} ({}ms)", id * 17 % 100),
+            })
+            .collect();
+        expected.extend([String::new(), "Done: 9 succeeded, 1 failed".to_owned()]);
+        assert_eq!(ends, expected, "on {runtime}");
+    }
+    let simulated = &tell(env!("CARGO_BIN_EXE_download_pool"), &["sim"], &[])[0].1;
+    let first: Vec<_> = simulated.lines().take(3).collect();
+    let begins = |id| format!("Worker {id}: processing job {id} (https://example.com/{id})");
+    assert_eq!(first, [begins(1), begins(2), begins(3)]);
+}
+
+#[test]
+fn even_squares_and_a_limit_of_time() {
+    let expected = "4\n16\n1\n4\n9\nout of time: the pipeline was stopped: 2 jobs are unprocessed\n";
+    same(env!("CARGO_BIN_EXE_even_squares"), &["sim"], expected);
+    for (runtime, told) in tell(env!("CARGO_BIN_EXE_even_squares"), &REAL, &[]) {
+        assert!(told.starts_with("4\n16\n"), "on {runtime}: {told}");
+    }
+}
+
+#[test]
+fn three_workers_compete_and_their_results_are_one_stream() {
+    for (runtime, told) in tell(env!("CARGO_BIN_EXE_fan_out_fan_in"), &ALL, &[]) {
+        let mut squares: Vec<u32> = numbers(&told, "Main received squared value: ");
+        squares.sort_unstable();
+        assert_eq!(squares, [1, 4, 9, 16, 25, 36, 49, 64, 81, 100], "on {runtime}");
+        assert_eq!(told.matches(" finished, input channel closed\n").count(), 3, "on {runtime}");
+        assert!(told.ends_with("All numbers processed.\n"), "on {runtime}: {told}");
+    }
+}
+
+#[test]
+fn workers_that_are_told_to_stop_have_stopped() {
+    for (runtime, told) in tell(env!("CARGO_BIN_EXE_stop_workers"), &ALL, &[]) {
+        for id in 0..3 {
+            let line = |what| format!("ContextualWorker {id} {what}\n");
+            assert!(told.contains(&line("starting")), "on {runtime}: {told}");
+            let working = told.matches(&line("working...")).count();
+            assert!(if runtime == "sim" { working == 4 } else { working >= 1 }, "on {runtime}: {told}");
+        }
+        let end = "\
+Main: Canceling all workers via context...
+Main: Waiting for workers to shut down...
+";
+        let (_, stopping) = told.split_once(end).expect("the end");
+        let mut lines: Vec<_> = stopping.lines().collect();
+        assert_eq!(lines.pop(), Some("Main: All workers shut down. Exiting."), "on {runtime}");
+        lines.sort_unstable();
+        let mut expected: Vec<_> = (0..3)
+            .flat_map(|id| {
+                let worker = format!("ContextualWorker {id}");
+                [
+                    format!("{worker} canceled: context canceled. Shutting down..."),
+                    format!("{worker} finished cleanup."),
+                ]
+            })
+            .collect();
+        expected.sort_unstable();
+        assert_eq!(lines, expected, "on {runtime}");
+    }
+}
+
+#[test]
+fn each_error_is_in_its_place() {
+    let expected = "3: 6\n-1: negative number\n4: 8\n-1: negative number\n5: 10\n";
+    same(env!("CARGO_BIN_EXE_errors_in_order"), &ALL, expected);
+}
+
+#[test]
+fn ten_tasks_run_three_at_a_time() {
+    let mut lines: Vec<_> =
+        (0..10).flat_map(|id| [format!("Task {id} running"), format!("Task {id} done")]).collect();
+    lines.push("at most 3 at once".to_owned());
+    same_lines(env!("CARGO_BIN_EXE_semaphore"), &ALL, &lines);
+}
+
+#[test]
+fn five_requests_a_second() {
+    let mut expected: String = (0..20).map(|request| format!("Request {request} sent\n")).collect();
+    expected += "15 of them had to wait: true\none more now: false\nwithin a millisecond: true\n";
+    same(env!("CARGO_BIN_EXE_token_bucket"), &ALL, &expected);
+}
+
+#[test]
+fn each_user_has_a_limit_of_their_own() {
+    let expected = "\
+anna asks 8 times: 5 allowed
+bert asks 3 times: 3 allowed
+2.5 s later, anna asks 8 times: 2 allowed
+anna may come again in 500ms
+100000 strangers: all let in: true, and the table has not grown
+";
+    same(env!("CARGO_BIN_EXE_per_key_limit"), &["sim"], expected);
+}
+
+#[test]
+fn a_log_of_times_has_no_edge() {
+    let expected = "\
+second   7  8  9 10 11 12 13 14 15 16 17 18 19 20
+fixed    2  2  1  2  2  1  0  0  0  0  0  0  0  2
+log      2  2  1  0  0  0  0  0  0  0  2  2  1  0
+";
+    same(env!("CARGO_BIN_EXE_sliding_window"), &["sim"], expected);
+}
+
+#[test]
+fn as_many_workers_as_are_needed() {
+    let expected = "";
+    same(env!("CARGO_BIN_EXE_adaptive_workers"), &["sim"], expected);
+}
+
+#[test]
+fn no_panic_is_lost() {
+    let expected = "\
+the hook hears: exploded, and nobody awaits it
+Panicked: exploded
+the scope: exploded in a scope
+";
+    same(env!("CARGO_BIN_EXE_lost_panic"), &ALL, expected);
+}
+
+#[test]
+fn a_bounded_queue_stays_small() {
+    let expected = "\
+unbounded: 10000 read, 10000 of them had to be kept at a time
+bounded: 10000 read, never more than 4 were kept: true
+";
+    same(env!("CARGO_BIN_EXE_unbounded_queue"), &ALL, expected);
+}
+
+#[test]
+fn a_lock_that_waits_for_itself_is_named() {
+    let told = &tell(env!("CARGO_BIN_EXE_lock_across_await"), &["sim"], &[])[0].1;
+    for word in ["deadlock", "\"pricing\"", "\"refresh\"", "lock_across_await.rs:"] {
+        assert!(told.contains(word), "{word} is missing in:\n{told}");
+    }
+    assert!(told.ends_with("let go before it: nothing found in 10 seeds\n"), "{told}");
+}
+
+#[test]
+fn an_actor_has_its_state_to_itself() {
+    let expected = "\
+after 100 deposits: Ok(5050)
+withdraw 5000: Ok(Ok(50))
+withdraw 5000: Ok(Err(\"50 is not enough for 5000\"))
+";
+    for (runtime, told) in tell(env!("CARGO_BIN_EXE_actor"), &ALL, &[]) {
+        let end = told.strip_prefix(expected).unwrap_or_else(|| panic!("on {runtime}: {told}"));
+        assert!(end.starts_with("when it is closed: "), "on {runtime}: {told}");
+    }
+}
+
+#[test]
+fn what_failed_begins_anew() {
+    let expected = "";
+    same(env!("CARGO_BIN_EXE_supervisor"), &ALL, expected);
+}
+
+#[test]
+fn the_first_error_ends_the_other_fetches() {
+    let expected = "all three pages are here\nbad status: 500; given up: 1\n";
+    for (runtime, told) in tell(env!("CARGO_BIN_EXE_fetch_urls"), &ALL, &[]) {
+        let alike = told.replace("given up: 2", "given up: 1"); // whether the first was there by then
+        let alike = alike.replace("given up: 3", "given up: 1");
+        assert_eq!(alike, expected, "on {runtime}");
+    }
+}
+
+#[test]
+fn one_service_is_three_servers() {
+    let expected = |connections| {
+        format!(
+            "\
+tasks: 100 connections at a time, 100 answers
+pool: client 1: Processed: HELLO
+pool: client 2: Processed: HELLO
+pool: client 5: Server busy, try again later.
+pool: client 1 says nothing, and is let go: true
+pool: client 2 says nothing, and is let go: true
+pool: client 3: Processed: HELLO AT LAST
+pool: client 4: Processed: HELLO AT LAST
+one task: {connections} connections at a time, {connections} answers
+"
+        )
+    };
+    let echo = env!("CARGO_BIN_EXE_echo");
+    assert_eq!(tell(echo, &["sim"], &[])[0].1, expected(10_000));
+    for (runtime, told) in tell(echo, &REAL, &["--connections", "300"]) {
+        assert_eq!(told, expected(300), "on {runtime}");
+    }
+}
+
+#[test]
+fn a_deadline_shrinks_at_each_hop() {
+    for (runtime, told) in tell(env!("CARGO_BIN_EXE_deadline"), &ALL, &[]) {
+        let lines: Vec<_> = told.lines().collect();
+        let shape: Vec<_> = lines.iter().filter(|line| !line.contains(" had ")).copied().collect();
+        let expected = [
+            "the query of the store is over",
+            "/quick: 200",
+            "  one row",
+            "the query of the store is over",
+            "/slow: 200",
+            "  too late, and dropped",
+        ];
+        assert_eq!(shape, expected, "on {runtime}: {told}");
+        let budget = |line: &&str| line.split_once(" had ")?.1.strip_suffix(" ms")?.parse().ok();
+        let budgets: Vec<u64> = lines.iter().filter_map(budget).collect();
+        for hops in budgets.chunks(3) {
+            let [gateway, service, store] = hops else { panic!("three hops: {told}") };
+            assert!(*gateway == 2000 && *service <= 1600 && *store <= 1200, "on {runtime}: {told}");
+            assert!(store < service, "on {runtime}: {told}");
+        }
+        if runtime == "sim" {
+            assert_eq!(budgets, [2000, 1600, 1200, 2000, 1600, 1200]);
+        }
+    }
+}
+
+#[test]
+fn pictures_are_resized_within_the_limit() {
+    let expected = "";
+    same(env!("CARGO_BIN_EXE_images"), &ALL, expected);
+}
+
+#[test]
+fn the_twelve_lines_of_the_checklist() {
+    let expected = "";
+    same(env!("CARGO_BIN_EXE_checklist"), &["sim"], expected);
+}
