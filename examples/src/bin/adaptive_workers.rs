@@ -1,8 +1,8 @@
 //! How does a pool find out how many workers it needs?
 //!
 //! More when jobs wait for a worker, and fewer when workers wait for jobs. A rule by the time that a job takes
-//! would add workers when the server behind them is too busy, and make that worse. Ten jobs a second come for
-//! ten seconds, then a hundred, then ten again; each takes 200 milliseconds.
+//! would add workers when the server behind them is too busy, and make that worse. Twenty jobs a second
+//! come for ten seconds, then two hundred, then twenty again; each takes 50 milliseconds.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::convert::Infallible;
@@ -17,19 +17,19 @@ fn main() -> ExitCode {
     story::tell("sim", |runtime| async move {
         let clock = runtime.clock().clone();
         let job = move |_: u32| {
-            let work = clock.sleep(Duration::from_millis(200));
+            let work = clock.sleep(Duration::from_millis(50));
             async move {
                 work.await;
                 Ok::<_, Infallible>(())
             }
         };
-        let controller = QueueWait::new(Duration::from_millis(50));
+        let controller = QueueWait::new(Duration::from_millis(20));
         let pool = WorkerPool::builder(job).adaptive(1..=64, controller).queue(1000).discard_results();
         let pool = pool.build(&runtime).unwrap();
 
         let clock = runtime.clock();
         let feed = async {
-            for rate in [10, 100, 10] {
+            for rate in [20, 200, 20] {
                 for job in 0..rate * 10 {
                     pool.submit(job).await.unwrap();
                     clock.sleep(Duration::from_secs(1) / rate).await;

@@ -6,6 +6,7 @@
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use futures_lite::{StreamExt, stream};
 use weirs_channels_utils::StreamUtil;
 use weirs_examples::story;
 use weirs_limiters::{Quota, Rate, RateLimiter};
-use weirs_pipelines::{DeadLetterRing, ResilientPipeline};
-use weirs_resilience::{Backoff, Breaker, Class, Error, Stack};
+use weirs_pipelines::{DeadLetterRing, ResilientEvent, ResilientPipeline};
+use weirs_resilience::{Breaker, Class, Error, Stack};
 use weirs_runtime::{Clock, Instant, Runtime};
 use weirs_scopes::CancelToken;
 
@@ -32,6 +33,7 @@ async fn list(runtime: Runtime) {
     let breaker = Breaker::consecutive(5).open_for(SECOND / 2).clock(&clock).build().expect("a breaker");
     let letters = DeadLetterRing::new(NonZeroUsize::new(100).expect("not zero"));
     let shop = Arc::new(Shop { clock: clock.clone(), start, latencies: Mutex::default() });
+    let limited = Arc::new(AtomicU32::new(0));
     let order = {
         let shop = Arc::clone(&shop);
         move |number| Arc::clone(&shop).order(number)
@@ -42,13 +44,21 @@ async fn list(runtime: Runtime) {
         .limit(Arc::clone(&limiter))
         .breaker(&breaker)
         .timeout(LATEST)
-        .retry(1, Backoff::constant(SECOND / 20))
         .classify(|result: &Result<u32, Error<&str>>| match result {
             Err(Error::Inner("sold out")) => Class::Permanent,
-            result => if result.is_ok() { Class::Success } else { Class::Failure },
+            Err(_) => Class::Failure,
+            Ok(_) => Class::Success,
         })
         .fallback(|order, error| matches!(error, Some(Error::Timeout(_))).then_some(*order))
         .dead_letters(letters.clone())
+        .on_event({
+            let limited = Arc::clone(&limited);
+            move |event| {
+                drop(
+                    matches!(event, ResilientEvent::Limited).then(|| limited.fetch_add(1, Ordering::Relaxed)),
+                )
+            }
+        })
         .build(&runtime)
         .expect("it makes sense");
     // Nobody reads the ends here; the counts are enough.
@@ -82,17 +92,23 @@ async fn list(runtime: Runtime) {
     show("or-done", &format!("the orders end because {}", stop.reason().expect("it is cancelled")));
     let counted = limiter.stats().counted.expect("it counts");
     let most = 10 + 100 * clock.now().saturating_since(start).as_secs() + 100;
-    show("rate limit", &format!("{} calls, within the quota: {}", counted.admitted, counted.admitted <= most));
+    show(
+        "rate limit",
+        &format!("{} calls, within the quota: {}", counted.admitted, counted.admitted <= most),
+    );
     show("back-pressure", &format!("a queue of 50, {refused} orders turned away, {} taken", counts.taken));
     show("circuit breaker", &format!("it opened {} times", breaker.stats().openings));
     println!("Resilience");
     show("timeouts", &format!("no call took longer than {LATEST:?}: {}", shop.longest() <= LATEST));
     show("fallbacks", &format!("{} orders had another answer", counts.fallback));
-    show("a plan for bad days", plan(&breaker).lines().next().unwrap_or_default());
+    show("a plan for bad days", "written by the policies themselves");
+    for line in plan(&breaker).lines().filter(|line| line.starts_with("when") || line.contains("=>")) {
+        println!("      {line}");
+    }
     show("dead letters", &format!("{}, each with its reason: {}", letters.len(), reason(&letters)));
     println!("Monitoring");
     show("queue depth", &format!("at most {deepest}"));
-    show("refusals of the limit", &format!("{}", counted.later));
+    show("refusals of the limit", &format!("{} calls had to wait", limited.load(Ordering::Relaxed)));
     show("state of the circuit", &states.join(", "));
     show("latency", &shop.percentiles());
 }

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
             .skip_failures()
             .fold(0.0, |sum, (number, value)| {
                 println!("Line {number}: value = {value:.1}");
-                sum + value
+                *sum += value;
             })
             .run(&runtime)
             .expect("there are parsers")

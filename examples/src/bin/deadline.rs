@@ -70,7 +70,9 @@ impl<N: Net> Hop<N> {
         let clock = self.runtime.clock();
         let token = CancelToken::with_clock(clock.clone()).child_after(Duration::from_millis(budget));
         let (status, below) = match token.run(self.work(&request, &token)).await {
-            Ok(answer) => answer.map_or_else(|error| (502, error.to_string()), |told| (told.status, told.body)),
+            Ok(answer) => {
+                answer.map_or_else(|error| (502, error.to_string()), |told| (told.status, told.body))
+            }
             Err(_) => (504, "  too late, and dropped".to_owned()),
         };
         http::answer(&mut stream, status, &format!("  {} had {budget} ms\n{below}", self.name)).await

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_lite::stream;
 use weirs_examples::story;
-use weirs_pipelines::Pipeline;
+use weirs_pipelines::{Left, Pipeline};
 
 fn main() -> ExitCode {
     story::tell("sim", |runtime| async move {
@@ -29,10 +29,10 @@ fn main() -> ExitCode {
         let running = Pipeline::source(stream::iter(1..=5)).stage("square", 1, square).keep().for_each(show);
         let running = running.run(&runtime).unwrap();
         runtime.clock().sleep(Duration::from_millis(800)).await;
-        match running.drain(Duration::ZERO).await {
-            Ok(_) => println!("all in time"),
-            Err(error) => println!("out of time: {error}"),
-        }
+        let mut summary = running.drain(Duration::ZERO).await.expect("no square fails");
+        let done = summary.stats.stage("square").expect("a stage").given;
+        let cut = summary.unprocessed.take::<u32>("square", Left::Interrupted);
+        println!("out of time: {done} done, cut short: {cut:?}");
     })
 }
 

@@ -22,7 +22,11 @@ fn main() -> ExitCode {
     })
 }
 
-async fn health_check_all<'a>(urls: &'a [String], at_once: NonZeroUsize, clock: &Clock) -> Vec<(&'a str, bool)> {
+async fn health_check_all<'a>(
+    urls: &'a [String],
+    at_once: NonZeroUsize,
+    clock: &Clock,
+) -> Vec<(&'a str, bool)> {
     scope(async |s| {
         let mut checks = s.stream(at_once, urls.iter().map(|url| check_endpoint(url, clock)));
         let mut results = Vec::new();

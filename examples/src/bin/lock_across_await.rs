@@ -15,11 +15,15 @@ use weirs_testing::sim::Explore;
 type Cache = Arc<Mutex<u32>>;
 
 fn main() {
-    match Explore::new().seeds(0..10).find(|runtime| story(runtime, true)) {
+    let explore = || {
+        let again = "cargo run --package weirs-examples --bin lock_across_await";
+        Explore::from_environment().seeds(0..10).replay_command(again)
+    };
+    match explore().find(|runtime| story(runtime, true)) {
         Some(failure) => println!("held across the await:\n{failure}\n"),
         None => println!("held across the await: nothing found"),
     }
-    match Explore::new().seeds(0..10).find(|runtime| story(runtime, false)) {
+    match explore().find(|runtime| story(runtime, false)) {
         Some(failure) => println!("let go before it:\n{failure}"),
         None => println!("let go before it: nothing found in 10 seeds"),
     }

@@ -28,7 +28,7 @@ async fn detached(runtime: &Runtime) {
 async fn awaited(runtime: &Runtime) {
     match runtime.spawn(async { panic!("exploded") }).await {
         Ok(()) => println!("Success"),
-        Err(JoinError::Panicked(payload)) => println!("Panicked: {}", payload.message()),
+        Err(JoinError::Panic(payload)) => println!("Panicked: {}", payload.message()),
         Err(_) => println!("Task cancelled"),
     }
 }
@@ -37,12 +37,16 @@ async fn in_a_scope() {
     let result = Scope::builder()
         .panics(PanicPolicy::AsError)
         .try_run(async |s| {
-            s.spawn(async { panic!("exploded in a scope") });
-            Ok::<_, String>(())
+            s.spawn(async { explode("exploded in a scope") });
+            Ok(())
         })
         .await;
     match result {
         Err(ScopeError::Panicked(payload)) => println!("the scope: {}", payload.message()),
         other => println!("the scope: {other:?}"),
     }
+}
+
+fn explode(why: &'static str) -> Result<(), String> {
+    panic!("{why}")
 }

@@ -24,7 +24,8 @@ fn main() -> ExitCode {
         let denied = users.try_acquire("anna", 1).expect_err("she has none left");
         println!("anna may come again in {:?}", denied.retry_after().expect("it is a matter of time"));
         // A hundred thousand names that were made up.
-        let made_up = (0..100_000).filter(|name| users.try_acquire(&format!("user {name}"), 1).is_ok()).count();
+        let made_up =
+            (0..100_000).filter(|name| users.try_acquire(&format!("user {name}"), 1).is_ok()).count();
         println!("100000 strangers: all let in: {}, and the table has not grown", made_up == 100_000);
     })
 }

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
             let (mut read, mut most) = (0, 0);
             loop {
                 most = most.max(receiver.len());
-                if receiver.recv().await.is_err() {
+                if receiver.recv().await.is_none() {
                     break (read, most);
                 }
                 read += 1;
