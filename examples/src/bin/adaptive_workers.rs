@@ -2,7 +2,7 @@
 //!
 //! More when jobs wait for a worker, and fewer when workers wait for jobs. A rule by the time that a job takes
 //! would add workers when the server behind them is too busy, and make that worse. Twenty jobs a second
-//! come for ten seconds, then two hundred, then twenty again; each takes 50 milliseconds.
+//! come for ten seconds, then two hundred, then twenty again; each takes about 50 milliseconds.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::convert::Infallible;
@@ -16,8 +16,8 @@ use weirs_pipelines::{QueueWait, WorkerPool};
 fn main() -> ExitCode {
     story::tell("sim", |runtime| async move {
         let clock = runtime.clock().clone();
-        let job = move |_: u32| {
-            let work = clock.sleep(Duration::from_millis(50));
+        let job = move |number: u32| {
+            let work = clock.sleep(Duration::from_millis(u64::from(30 + number * 7 % 41)));
             async move {
                 work.await;
                 Ok::<_, Infallible>(())

@@ -53,10 +53,10 @@ async fn list(runtime: Runtime) {
         .dead_letters(letters.clone())
         .on_event({
             let limited = Arc::clone(&limited);
-            move |event| {
-                drop(
-                    matches!(event, ResilientEvent::Limited).then(|| limited.fetch_add(1, Ordering::Relaxed)),
-                )
+            move |event: &ResilientEvent<'_>| {
+                if matches!(event, ResilientEvent::Limited) {
+                    limited.fetch_add(1, Ordering::Relaxed);
+                }
             }
         })
         .build(&runtime)

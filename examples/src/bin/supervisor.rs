@@ -47,8 +47,8 @@ async fn restart(supervisor: Supervisor, runtime: &Runtime) {
 async fn feed(life: Incarnation, well: async_channel::Sender<()>) -> Result<(), String> {
     life.runtime().clock().sleep(Duration::from_millis(1)).await;
     match life.number() {
-        0 => return Err("no connection".to_owned()),
-        1 => panic!("half a message"),
+        1 => return Err("no connection".to_owned()),
+        2 => panic!("half a message"),
         _ => drop(well.send(()).await),
     }
     life.cancelled().await;
