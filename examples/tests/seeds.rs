@@ -203,7 +203,20 @@ log      2  2  1  0  0  0  0  0  0  0  2  2  1  0
 
 #[test]
 fn as_many_workers_as_are_needed() {
-    let expected = "";
+    let expected = "\
+second  workers  waiting
+     0        1        1
+     3        1        1
+     6        1        1
+     9        2        1
+    12        6      239
+    15       18      191
+    18       27        1
+    21       25        1
+    24       24        1
+    27       23        1
+2400 done
+";
     same(env!("CARGO_BIN_EXE_adaptive_workers"), &["sim"], expected);
 }
 
@@ -250,7 +263,44 @@ withdraw 5000: Ok(Err(\"50 is not enough for 5000\"))
 
 #[test]
 fn what_failed_begins_anew() {
-    let expected = "";
+    let expected = "\
+one for one:
+  app/index: started, life 1
+  app/index: ready
+  app/feed: started, life 1
+  app/feed: ready
+  app/feed: failed: no connection
+  app/feed: started, life 2
+  app/feed: ready
+  app/feed: panicked: half a message
+  app/feed: started, life 3
+  app/feed: ready
+  app/feed: stopped
+  app/index: stopped
+  stopped: 2, in order: true
+one for all:
+  app/index: started, life 1
+  app/index: ready
+  app/feed: started, life 1
+  app/feed: ready
+  app/feed: failed: no connection
+  app/index: stopped
+  app/index: started, life 2
+  app/index: ready
+  app/feed: started, life 2
+  app/feed: ready
+  app/feed: panicked: half a message
+  app/index: stopped
+  app/index: started, life 3
+  app/index: ready
+  app/feed: started, life 3
+  app/feed: ready
+  app/feed: stopped
+  app/index: stopped
+  stopped: 2, in order: true
+again and again:
+  gave up on feed: failed: no connection in life 3
+";
     same(env!("CARGO_BIN_EXE_supervisor"), &ALL, expected);
 }
 
@@ -317,12 +367,46 @@ fn a_deadline_shrinks_at_each_hop() {
 
 #[test]
 fn pictures_are_resized_within_the_limit() {
-    let expected = "";
+    let expected = "\
+picture 30: no picture that I know
+59 resized, 1 failed, all bytes together 6568159
+not faster than a hundred a second: true
+";
     same(env!("CARGO_BIN_EXE_images"), &ALL, expected);
 }
 
 #[test]
 fn the_twelve_lines_of_the_checklist() {
-    let expected = "";
+    let expected = "\
+Patterns applied
+  [x] or-done: the orders end because the list is full
+  [x] rate limit: 539 calls, within the quota: true
+  [x] back-pressure: a queue of 50, 662 orders turned away, 538 taken
+  [x] circuit breaker: it opened 2 times
+Resilience
+  [x] timeouts: no call took longer than 200ms: true
+  [x] fallbacks: 12 orders had another answer
+  [x] a plan for bad days: written by the policies themselves
+      when the other side is slow
+        => the caller gets another answer, after 200ms at the latest
+      when the other side hangs
+        => the caller gets another answer, after 200ms at the latest
+      when the other side gives errors
+        => the caller gets another answer
+      when the other side refuses
+        => the caller gets another answer
+      when the work panics
+        => the caller gets the panic
+      when the caller goes away
+        => the work is dropped first, then what the policies hold is given back
+      when the calls double
+        => the other side gets all of it
+  [x] dead letters: 5, each with its reason: another attempt would not help
+Monitoring
+  [x] queue depth: at most 50
+  [x] refusals of the limit: 501 calls had to wait
+  [x] state of the circuit: Closed, Open, HalfOpen, Open, HalfOpen, Closed
+  [x] latency: p50 32ms, p95 56ms, p99 59ms
+";
     same(env!("CARGO_BIN_EXE_checklist"), &["sim"], expected);
 }
