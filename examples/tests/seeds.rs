@@ -410,3 +410,9 @@ Monitoring
 ";
     same(env!("CARGO_BIN_EXE_checklist"), &["sim"], expected);
 }
+
+#[test]
+fn more_workers_bring_as_much_as_they_can() {
+    let expected = "";
+    same(env!("CARGO_BIN_EXE_speedups"), &["sim"], expected);
+}
