@@ -42,11 +42,6 @@ pub fn argument<T: FromStr>(name: &str, usual: T) -> T {
     }
 }
 
-/// Whether it is on the command line.
-pub fn flag(name: &str) -> bool {
-    std::env::args().any(|argument| argument == name)
-}
-
 fn kind(usual: &str) -> Result<Kind, String> {
     let name = argument("--runtime", usual.to_owned());
     Kind::parse(&name, argument("--seed", 1)).ok_or_else(|| format!("no runtime is called {name:?}"))

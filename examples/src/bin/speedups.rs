@@ -35,7 +35,8 @@ async fn run(runtime: &Runtime, workers: usize, jobs: u32, each: Duration) -> Du
             Ok::<_, Infallible>(())
         }
     };
-    let pool = WorkerPool::builder(work).workers(workers).queue(1000).discard_results().build(runtime).unwrap();
+    let pool =
+        WorkerPool::builder(work).workers(workers).queue(1000).discard_results().build(runtime).unwrap();
     pool.submit_many(0..jobs).await.unwrap();
     pool.close().await;
     runtime.clock().now().saturating_since(start)
