@@ -60,7 +60,9 @@ where
             let tokio = tokio.map_err(|error| error.to_string())?;
             tokio.block_on(story(Runtime::from(Tokio::on(tokio.handle().clone()))));
         }
-        Kind::Sim(seed) => drop(Sim::new(seed).run(story).map_err(|failure| failure.to_string())?),
+        Kind::Sim(seed) => {
+            Sim::new(seed).run(story).map_err(|failure| failure.to_string())?;
+        }
     }
     Ok(())
 }

@@ -146,7 +146,7 @@ impl Shop {
         }
         self.clock.sleep(Duration::from_millis(10 + u64::from(number % 50))).await;
         self.latencies.lock().expect("whole").push(self.clock.now().saturating_since(begun));
-        if number % 97 == 0 { Err("sold out") } else { Ok(number) }
+        if number.is_multiple_of(97) { Err("sold out") } else { Ok(number) }
     }
 
     fn longest(&self) -> Duration {

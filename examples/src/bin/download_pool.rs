@@ -32,7 +32,7 @@ impl Worker for Fetcher {
         println!("Worker {}: processing job {id} ({url})", self.number + 1);
         let took = Duration::from_millis(id * 17 % 100);
         self.clock.sleep(took).await;
-        if id % 7 == 0 {
+        if id.is_multiple_of(7) {
             Err(format!("failed to fetch {url}"))
         } else {
             Ok(format!("Content of {url} ({took:?})"))
