@@ -9,8 +9,8 @@ use super::ask::{Ask, Cell, Reply};
 /// Asks an actor one question after another. The slot that an answer comes through is used again, so
 /// that a question allocates nothing; [`Addr::ask`] allocates one.
 ///
-/// An answer that is still on its way, to a question that was given up, keeps its slot: then the next question
-/// gets a new one.
+/// An answer that is still on its way, to a question that was given up, keeps its slot: then the next
+/// question gets a new one.
 ///
 /// # Examples
 /// ```
