@@ -3,6 +3,7 @@
 mod address;
 mod ask;
 mod asker;
+mod attach;
 mod beside;
 mod context;
 mod edge;

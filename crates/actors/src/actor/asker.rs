@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::address::Addr;
 use super::ask::{Ask, Cell, Reply};
 
-/// Asks an actor one question after another. The slot that an answer comes through is used again, so that a
-/// question allocates nothing; [`Addr::ask`] allocates one.
+/// Asks an actor one question after another. The slot that an answer comes through is used again, so
+/// that a question allocates nothing; [`Addr::ask`] allocates one.
 ///
-/// An answer that is still on its way, to a question that was given up, keeps its slot: then the next question
-/// gets a new one.
+/// An answer that is still on its way, to a question that was given up, keeps its slot: then the next
+/// question gets a new one.
 ///
 /// # Examples
 /// ```
@@ -23,7 +23,11 @@ use super::ask::{Ask, Cell, Reply};
 /// # impl Actor for Double {
 /// #     type Message = (u64, Reply<u64>);
 /// #     type Error = Infallible;
-/// #     async fn handle(&mut self, (n, reply): (u64, Reply<u64>), _: &mut Context<Self>) -> Result<(), Infallible> {
+/// #     async fn handle(
+/// #         &mut self,
+/// #         (n, reply): (u64, Reply<u64>),
+/// #         _: &mut Context<Self>,
+/// #     ) -> Result<(), Infallible> {
 /// #         reply.send(2 * n);
 /// #         Ok(())
 /// #     }

@@ -75,7 +75,8 @@ impl LocalHost {
         Self(Arc::new(Guard(door)))
     }
 
-    /// A runtime whose tasks run on the thread of this host, wherever they are spawned: for whole trees there.
+    /// A runtime whose tasks run on the thread of this host, wherever they are spawned: for whole trees
+    /// there.
     ///
     /// # Examples
     /// ```

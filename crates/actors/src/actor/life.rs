@@ -112,8 +112,8 @@ impl<M, Fut: Future> Future for Life<M, Fut> {
 }
 
 pin_project! {
-    /// An actor at a message. If it waits in the middle of it, the views may see that, the futures beside it go
-    /// on, and one that it is linked to may end it.
+    /// An actor at a message. If it waits in the middle of it, the views may see that, the futures beside it
+    /// go on, and one that it is linked to may end it.
     struct Handling<'a, A: Role, Fut> {
         #[pin]
         future: Fut,

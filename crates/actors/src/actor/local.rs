@@ -30,17 +30,22 @@ use crate::supervise::{Face, Kind, Spec, Supervisor};
 /// use std::cell::RefCell;
 /// use std::convert::Infallible;
 /// use std::rc::Rc;
-/// use weirs_actors::actor::{LocalActor, LocalContext, spawn_local};
+/// use weirs_actors::actor::{LocalActor, LocalContext, Reply, spawn_local};
 /// use weirs_runtime::LocalRuntime;
 ///
 /// struct Label(Rc<RefCell<String>>);
 ///
 /// impl LocalActor for Label {
-///     type Message = String;
+///     type Message = (String, Reply<()>);
 ///     type Error = Infallible;
 ///
-///     async fn handle(&mut self, text: String, _: &mut LocalContext<Self>) -> Result<(), Infallible> {
+///     async fn handle(
+///         &mut self,
+///         (text, shown): (String, Reply<()>),
+///         _: &mut LocalContext<Self>,
+///     ) -> Result<(), Infallible> {
 ///         *self.0.borrow_mut() = text;
+///         shown.send(());
 ///         Ok(())
 ///     }
 /// }
@@ -50,8 +55,8 @@ use crate::supervise::{Face, Kind, Spec, Supervisor};
 /// let shown = Rc::new(RefCell::new(String::new()));
 /// let label = spawn_local("label", { let shown = shown.clone(); move || Label(shown) }, &runtime);
 /// pool.run_until(async {
-///     label.tell("hello".to_owned()).await.unwrap();
-///     label.drain().await.unwrap();
+///     label.ask(|shown| ("hello".to_owned(), shown)).await.unwrap();
+///     label.shutdown().await;
 /// });
 /// assert_eq!(*shown.borrow(), "hello");
 /// ```

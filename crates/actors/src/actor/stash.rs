@@ -51,7 +51,11 @@ impl<A: Role> Context<A> {
     ///     type Message = Message;
     ///     type Error = &'static str;
     ///
-    ///     async fn handle(&mut self, message: Message, context: &mut Context<Self>) -> Result<(), Self::Error> {
+    ///     async fn handle(
+    ///         &mut self,
+    ///         message: Message,
+    ///         context: &mut Context<Self>,
+    ///     ) -> Result<(), Self::Error> {
     ///         match message {
     ///             Message::Connected => {
     ///                 self.is_up = true;
