@@ -13,6 +13,7 @@ mod letters;
 mod life;
 mod link;
 mod local;
+mod mailbox;
 #[cfg(loom)]
 pub(crate) mod models;
 mod role;
@@ -30,9 +31,9 @@ pub use ask::{Ask, AskError, Reply};
 pub use asker::Asker;
 pub use context::Context;
 pub use host::LocalHost;
-pub use inbox::{Mailbox, Overflow};
 pub use letters::{DeadLetter, MailboxOf};
 pub use local::{Local, LocalActor, LocalContext, spawn_local};
+pub use mailbox::{Mailbox, Overflow};
 pub use role::Role;
 pub use sources::SourceKey;
 pub use spec::{Lone, spawn};

@@ -100,3 +100,20 @@ runtime_test! {
         tree.shutdown().await;
     }
 }
+
+runtime_test! {
+    async fn what_was_told_before_a_drain_is_handled_though_it_had_not_begun(runtime: Runtime) {
+        for _ in 0..20 {
+            let counter = spawn("counter", Counter::default, &runtime);
+            let (asked, _) = futures_lite::future::zip(
+                async { counter.ask(Message::Life).await },
+                async {
+                    counter.tell(Message::Add(1)).await.unwrap();
+                    counter.drain().await.unwrap();
+                },
+            )
+            .await;
+            assert_eq!(asked.unwrap(), 1);
+        }
+    }
+}

@@ -1,4 +1,6 @@
-//! [`Mailbox`], the settings of an actor's queue; and the queue itself.
+//! [`Inbox`]: the queue of an actor.
+
+mod face;
 
 use std::collections::VecDeque;
 use std::mem::{swap, take};
@@ -10,6 +12,7 @@ use weirs_runtime::waiting::{Look, Serve, Served, Ticket, Turn, Waiters, Wakes, 
 
 use super::ask::Orphan;
 use super::letters::MailboxOf;
+use super::mailbox::Overflow;
 use crate::current::Unheard;
 use crate::panics::let_go;
 use crate::supervise::{Face, Kind, Node, Snapshot, What};
@@ -20,56 +23,6 @@ use crate::{DeadReason, Exit, current};
 
 /// The most messages that are handled in one go, before others get their turn on the executor.
 pub(crate) const BUDGET: usize = 64;
-
-/// How many messages wait for an actor, and what happens when there is no room.
-///
-/// # Examples
-/// ```
-/// use weirs_actors::actor::{Mailbox, Overflow};
-///
-/// const SAMPLES: Mailbox = Mailbox::bounded(1000).overflow(Overflow::DropOldest);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "settings do nothing by themselves"]
-pub struct Mailbox {
-    capacity: usize,
-    overflow: Overflow,
-}
-
-/// What happens when there is no room for another message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overflow {
-    /// Whoever tells waits.
-    Wait,
-    /// The oldest that waits is dropped; the new one, if all are in the actor's hands already.
-    DropOldest,
-    /// The new one is dropped.
-    DropNewest,
-}
-
-impl Mailbox {
-    /// So many messages wait at most; those in the actor's hands count. Urgent ones have a lane of their own
-    /// of that length.
-    pub const fn bounded(capacity: usize) -> Self {
-        Self { capacity, overflow: Overflow::Wait }
-    }
-
-    /// What happens when there is no room. [`Overflow::Wait`], unless said otherwise.
-    pub const fn overflow(mut self, overflow: Overflow) -> Self {
-        self.overflow = overflow;
-        self
-    }
-
-    pub(crate) const fn capacity(&self) -> usize {
-        self.capacity
-    }
-}
-
-impl Default for Mailbox {
-    fn default() -> Self {
-        Self::bounded(64)
-    }
-}
 
 /// There are urgent messages.
 const URGENT: u8 = 1;
@@ -649,74 +602,5 @@ impl<M> Inbox<M> {
         for orphan in orphans {
             orphan.settle(exit);
         }
-    }
-}
-
-impl<M: Send> Tied for Inbox<M> {
-    fn ties(&self) -> &Ties {
-        &self.ties
-    }
-
-    fn struck(&self) {
-        self.signals.fetch_or(STRUCK, Ordering::Release);
-        if let Some(node) = self.node() {
-            node.poke();
-        }
-    }
-}
-
-impl<M: Send> Face for Inbox<M> {
-    fn open(&self) {
-        let before = self.state.change(|state| {
-            state.draining = false;
-            state.closed.take()
-        });
-        let_go(before);
-    }
-
-    fn close(&self, exit: &Exit) {
-        let exit = exit.clone();
-        let (before, again, urgent, queue) = self.state.change(|state| {
-            let before = if state.closed.is_none() { state.closed.replace(exit) } else { Some(exit) };
-            self.signals.fetch_and(!URGENT, Ordering::AcqRel);
-            (before, state.again.take(), take(&mut state.urgent), take(&mut state.queue))
-        });
-        let_go(before);
-        let count = usize::from(again.is_some()) + urgent.len() + queue.len();
-        let again = again.map(|again| again.message).into_iter();
-        let letters = again.chain(urgent).chain(queue);
-        current::unheard(Unheard::Closed, || {
-            letters.for_each(|message| self.let_go_of(message, DeadReason::Ended));
-        });
-        self.dead(count, DeadReason::Ended);
-        self.leave_lists();
-    }
-
-    fn life_ended(&self, exit: &Exit) {
-        self.settle_orphans(Some(exit));
-        let path = || self.node().map_or_else(String::new, |node| node.path());
-        self.signals.fetch_and(!STRUCK, Ordering::AcqRel);
-        self.ties.cut(std::ptr::from_ref(self).addr(), path, exit);
-    }
-
-    fn awaits_room(&self, ticket: Ticket) -> bool {
-        self.awaits_room(ticket)
-    }
-
-    fn orphan(&self, orphan: Arc<dyn Orphan>) -> Result<(), Arc<dyn Orphan>> {
-        let mut orphans = lock(&self.orphans);
-        orphans.push(orphan);
-        self.signals.fetch_or(ORPHANS, Ordering::Release);
-        Ok(())
-    }
-
-    fn show(&self, snapshot: &mut Snapshot, now: Instant) {
-        self.state.change(|state| {
-            self.count(state);
-            snapshot.kind = Kind::Actor;
-            snapshot.queued = state.queued();
-            snapshot.handled = state.handled + self.done_beside.load(Ordering::Relaxed) as u64;
-            snapshot.handling = state.handling.map(|(name, since)| (name, now.saturating_since(since)));
-        });
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::inbox::Mailbox;
+use super::mailbox::Mailbox;
 use crate::DeadReason;
 use crate::panics::contain;
 

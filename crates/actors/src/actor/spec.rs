@@ -9,9 +9,10 @@ use weirs_runtime::Runtime;
 use super::Actor;
 use super::address::Addr;
 use super::context::Context;
-use super::inbox::{Inbox, Mailbox};
+use super::inbox::Inbox;
 use super::letters::MailboxOf;
 use super::life::live;
+use super::mailbox::Mailbox;
 use crate::supervise::{Face, Handle, Kind, ShutdownReport, Spec, Supervisor, Tree};
 use crate::{Exit, Id};
 

@@ -1,0 +1,74 @@
+//! What a queue shows of itself to the supervisor, and to those that are linked to it.
+
+use super::*;
+
+impl<M: Send> Tied for Inbox<M> {
+    fn ties(&self) -> &Ties {
+        &self.ties
+    }
+
+    fn struck(&self) {
+        self.signals.fetch_or(STRUCK, Ordering::Release);
+        if let Some(node) = self.node() {
+            node.poke();
+        }
+    }
+}
+
+impl<M: Send> Face for Inbox<M> {
+    fn open(&self) {
+        let before = self.state.change(|state| {
+            let closed = state.closed.take();
+            // Somebody may drain it before its first life has begun.
+            state.draining &= closed.is_none();
+            closed
+        });
+        let_go(before);
+    }
+
+    fn close(&self, exit: &Exit) {
+        let exit = exit.clone();
+        let (before, again, urgent, queue) = self.state.change(|state| {
+            let before = if state.closed.is_none() { state.closed.replace(exit) } else { Some(exit) };
+            self.signals.fetch_and(!URGENT, Ordering::AcqRel);
+            (before, state.again.take(), take(&mut state.urgent), take(&mut state.queue))
+        });
+        let_go(before);
+        let count = usize::from(again.is_some()) + urgent.len() + queue.len();
+        let again = again.map(|again| again.message).into_iter();
+        let letters = again.chain(urgent).chain(queue);
+        current::unheard(Unheard::Closed, || {
+            letters.for_each(|message| self.let_go_of(message, DeadReason::Ended));
+        });
+        self.dead(count, DeadReason::Ended);
+        self.leave_lists();
+    }
+
+    fn life_ended(&self, exit: &Exit) {
+        self.settle_orphans(Some(exit));
+        let path = || self.node().map_or_else(String::new, |node| node.path());
+        self.signals.fetch_and(!STRUCK, Ordering::AcqRel);
+        self.ties.cut(std::ptr::from_ref(self).addr(), path, exit);
+    }
+
+    fn awaits_room(&self, ticket: Ticket) -> bool {
+        self.awaits_room(ticket)
+    }
+
+    fn orphan(&self, orphan: Arc<dyn Orphan>) -> Result<(), Arc<dyn Orphan>> {
+        let mut orphans = lock(&self.orphans);
+        orphans.push(orphan);
+        self.signals.fetch_or(ORPHANS, Ordering::Release);
+        Ok(())
+    }
+
+    fn show(&self, snapshot: &mut Snapshot, now: Instant) {
+        self.state.change(|state| {
+            self.count(state);
+            snapshot.kind = Kind::Actor;
+            snapshot.queued = state.queued();
+            snapshot.handled = state.handled + self.done_beside.load(Ordering::Relaxed) as u64;
+            snapshot.handling = state.handling.map(|(name, since)| (name, now.saturating_since(since)));
+        });
+    }
+}
