@@ -144,7 +144,7 @@ async fn main() {
             continue;
         }
         times.sort_unstable();
-        let at = |percent| times[(times.len() * percent).div_ceil(100).max(1) - 1].as_secs_f64() * 1000.0;
+        let at = |percent: usize| times[(times.len() * percent).div_ceil(100).max(1) - 1].as_secs_f64() * 1000.0;
         let name = format!("{verdict:?}");
         println!("{name:<14}{:>10}{:>9.1} ms{:>9.1} ms{:>9.1} ms", times.len(), at(50), at(95), at(99));
     }
@@ -175,7 +175,7 @@ impl Shared {
                 return verdict;
             }
             let answer = timeout(TIMEOUT, ask(&host.name, path)).await;
-            let status;
+            let status: u16;
             (verdict, status) = match answer {
                 Ok(Ok(status @ 200..400)) => (Verdict::Healthy, status),
                 Ok(Ok(status)) => (Verdict::Unhealthy, status),
