@@ -60,7 +60,7 @@ pub(super) fn svg(report: &Report) -> String {
         done.iter().map(|(class, outcome)| (*class, (outcome.begun + outcome.took).as_secs_f64() / end));
     let highest = bars(&mut svg, BASES[1], ended);
     frame(&mut svg, BASES[1], "when they ended, and when circuits opened (dashed)", highest);
-    let step = round_step(end / 5.0);
+    let step = round_step(end / 8.0);
     for number in 0..=(end / step) as u32 {
         let at = step * f64::from(number);
         tick(&mut svg, BASES[1], LEFT + (RIGHT - LEFT) * at / end, &unit(Duration::from_secs_f64(at)));

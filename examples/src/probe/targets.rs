@@ -117,7 +117,7 @@ fn parse(url: &str) -> Result<(String, Cow<'_, str>), &'static str> {
         _ => (authority, ""),
     };
     // A colon with nothing after it is allowed.
-    let port = match port {
+    let port: u16 = match port {
         "" => 80,
         port if port.bytes().all(|byte| byte.is_ascii_digit()) => port.parse().unwrap_or(0),
         _ => 0,

@@ -139,12 +139,14 @@ async fn main() {
     let results = shared.results.lock().unwrap();
     println!("{:<14}{:>10}{:>12}{:>12}{:>12}", "outcome", "endpoints", "p50", "p95", "p99");
     for verdict in VERDICTS {
-        let mut times: Vec<_> = results.iter().filter(|(it, _)| *it == verdict).map(|(_, took)| *took).collect();
+        let mut times: Vec<_> =
+            results.iter().filter(|(it, _)| *it == verdict).map(|(_, took)| *took).collect();
         if times.is_empty() {
             continue;
         }
         times.sort_unstable();
-        let at = |percent: usize| times[(times.len() * percent).div_ceil(100).max(1) - 1].as_secs_f64() * 1000.0;
+        let at =
+            |percent: usize| times[(times.len() * percent).div_ceil(100).max(1) - 1].as_secs_f64() * 1000.0;
         let name = format!("{verdict:?}");
         println!("{name:<14}{:>10}{:>9.1} ms{:>9.1} ms{:>9.1} ms", times.len(), at(50), at(95), at(99));
     }
