@@ -88,7 +88,8 @@ pub(super) async fn attempt<N: Net>(
     // The usual port is not named.
     let host = host.strip_suffix(":80").unwrap_or(host);
     let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: weirs-probe\r\naccept: */*\r\nconnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: weirs-probe\r\n\
+         accept: */*\r\nconnection: close\r\n\r\n"
     );
     let asked = stream.write_all(request.as_bytes()).await;
     // The answer comes into what held the request: thousands of these wait at the same time.

@@ -310,7 +310,7 @@ fn stacks(
         }
         if let Some(rate) = rate {
             let rate = Arc::clone(rate);
-            // The first attempt had its turn before the check began, so that no check's time passes in a queue.
+            // The first attempt had its turn before the check began: its time does not pass in a queue.
             let again = from_async_once(move |next: NextOnce<u16, Fault>, at: Attempt| {
                 let rate = Arc::clone(&rate);
                 async move {

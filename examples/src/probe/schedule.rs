@@ -93,7 +93,8 @@ mod tests {
             for (what, which) in script.into_iter().map(|(what, which)| (what, Some(which))).chain(rest) {
                 match (what, running.is_empty()) {
                     (0, _) | (_, true) => {
-                        let room = |at: &usize| running.iter().filter(|other| host(**other) == host(*at)).count() < per_host;
+                        let of_host = |at| running.iter().filter(|other| host(**other) == at).count();
+                        let room = |at: &usize| of_host(host(*at)) < per_host;
                         match schedule.take() {
                             Some(at) => {
                                 prop_assert!(room(&at) && waiting.contains(&at));

@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn a_list_is_read_and_its_bad_lines_are_numbered() {
-        let list = b"\xef\xbb\xbfhttp://a/\r\n\n# told\nhttp://a:80\nftp://b/\nhttp://[::1]:8080/x?y#z\nhttps://c/\n\
+        let list = b"\xef\xbb\xbfhttp://a/\r\n\n# told\nhttp://a:80\nftp://b/\nhttp://[::1]:8080/x?y#z\n\
+            https://c/\n\
             what\nhttp://d:99999/\nhttp://A/\nhttp://u@e/\nhttp:///x\nhttp://f?q=1\n\xff\nhttp://g:/\n";
         let (targets, bad) = read(list);
         assert_eq!(bad, [5, 7, 8, 9, 11, 12, 14]);
@@ -189,7 +190,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_makes_it_panic_and_each_is_told_or_taken(lines in prop::collection::vec("[^\n]{0,40}", 0..8)) {
+        fn no_line_makes_it_panic_and_each_is_told_or_taken(
+            lines in prop::collection::vec("[^\n]{0,40}", 0..8),
+        ) {
             let list = lines.join("\n");
             let (targets, bad) = read(list.as_bytes());
             let lines = list.split('\n').enumerate();

@@ -1,5 +1,5 @@
-//! The fleet health checker as one writes it with tokio, tokio-util and governor: what `probe` of the examples
-//! is measured beside. `probe --serve > urls` is the fleet for both, and
+//! The fleet health checker as one writes it with tokio, tokio-util and governor: what `probe` of the
+//! examples is measured beside. `probe --serve > urls` is the fleet for both, and
 //! `cargo run --release --package weirs-versus --bin tokio_probe -- urls` checks it.
 //!
 //! Time limits, retries with a budget, a circuit breaker for each host, bounds for all and for each host, a
@@ -222,7 +222,8 @@ impl Host {
 async fn ask(host: &str, path: &str) -> std::io::Result<u16> {
     let mut stream = TcpStream::connect(host).await?;
     let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: tokio-probe\r\naccept: */*\r\nconnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: tokio-probe\r\n\
+         accept: */*\r\nconnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::with_capacity(512);
