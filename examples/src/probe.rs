@@ -1,4 +1,4 @@
-//! `probe`, the fleet health checker: what `bin/probe.rs` is made of. Start reading at [`run`].
+//! `probe`, the fleet health checker: what `bin/probe.rs` is made of. Start reading at `run`.
 
 use std::ffi::OsString;
 

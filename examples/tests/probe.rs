@@ -1,14 +1,15 @@
 //! The fleet health checker, run as a user would, against servers that behave in every odd way.
 
+#[path = "probe/odd.rs"]
+mod odd;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use smol::io::{AsyncReadExt, AsyncWriteExt};
-use smol::net::{TcpListener, TcpStream};
+use odd::Odd;
 
 const RUNTIMES: [&str; 3] = ["smol", "async-std", "tokio"];
 
@@ -48,88 +49,6 @@ fn verdicts(csv: &Path) -> BTreeMap<String, String> {
         assert_eq!(before, None, "{path} is there twice");
     }
     verdicts
-}
-
-/// A server whose answer is decided by the path.
-#[derive(Clone, Default)]
-struct Odd {
-    asked: Arc<AtomicUsize>,
-    open: Arc<AtomicUsize>,
-}
-
-impl Odd {
-    /// Serves until the process of the test ends, and gives its address.
-    fn start(&self, address: &str) -> Option<String> {
-        let listener = smol::block_on(TcpListener::bind(address)).ok()?;
-        let address = listener.local_addr().expect("an address").to_string();
-        let odd = self.clone();
-        let serve = async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let odd = odd.clone();
-                smol::spawn(async move {
-                    odd.open.fetch_add(1, Ordering::SeqCst);
-                    let _ = odd.answer(stream).await;
-                    odd.open.fetch_sub(1, Ordering::SeqCst);
-                })
-                .detach();
-            }
-        };
-        smol::spawn(serve).detach();
-        Some(address)
-    }
-
-    async fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        let mut request = Vec::new();
-        let mut buffer = [0; 256];
-        while !request.ends_with(b"\r\n\r\n") {
-            match stream.read(&mut buffer).await? {
-                0 => return Ok(()),
-                number => request.extend_from_slice(&buffer[..number]),
-            }
-        }
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        let request = String::from_utf8_lossy(&request);
-        let path = request.split(' ').nth(1).unwrap_or_default();
-        let path = path.split('?').next().unwrap_or_default();
-        let answer = match path {
-            "/interim" => "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
-            "/hints" => "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 404 Not Found\r\n\r\n",
-            "/old" => "HTTP/1.0 200 OK\r\n\r\nwell",
-            "/chunked" => "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nwell\r\n0\r\n\r\n",
-            "/garbage" => "SSH-2.0-OpenSSH_9.2\r\n",
-            "/empty" => "",
-            "/half" => "HTTP/1.1 200 OK\r\nserver: ",
-            "/endless" => {
-                stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;
-                loop {
-                    stream.write_all(b"endless: endless\r\n").await?;
-                }
-            }
-            "/line" => {
-                stream.write_all(b"HTTP/1.1 200 OK\r\nendless: ").await?;
-                loop {
-                    stream.write_all(&[b'x'; 256]).await?;
-                }
-            }
-            "/hang" => {
-                while stream.read(&mut buffer).await? > 0 {}
-                return Ok(());
-            }
-            "/drip" => {
-                for byte in "HTTP/1.1 204 No Content\r\n\r\n".bytes() {
-                    stream.write_all(&[byte]).await?;
-                    stream.flush().await?;
-                    smol::future::yield_now().await;
-                }
-                return Ok(());
-            }
-            path => {
-                let head = format!("HTTP/1.1 {} x\r\ncontent-length: 0\r\n\r\n", &path[1..]);
-                return stream.write_all(head.as_bytes()).await;
-            }
-        };
-        stream.write_all(answer.as_bytes()).await
-    }
 }
 
 /// A port at which nobody listens.
@@ -565,7 +484,8 @@ fn nginx_has_its_verdicts() {
     let config = format!(
         "daemon off; master_process off; worker_processes 1; pid {pid}; error_log {log};\n\
          events {{ worker_connections 256; }}\n\
-         http {{ access_log off; client_body_temp_path {temp}; proxy_temp_path {temp}; fastcgi_temp_path {temp};\n\
+         http {{ access_log off; client_body_temp_path {temp}; proxy_temp_path {temp};\n\
+           fastcgi_temp_path {temp};\n\
            uwsgi_temp_path {temp}; scgi_temp_path {temp};\n\
            server {{ listen 127.0.0.1:{port}; root {root};\n\
              location = /broken {{ return 500; }}\n\

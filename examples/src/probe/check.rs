@@ -88,24 +88,28 @@ pub(super) async fn attempt<N: Net>(
     // The usual port is not named.
     let host = host.strip_suffix(":80").unwrap_or(host);
     let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: weirs-probe\r\naccept: */*\r\nconnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: weirs-probe\r\n\
+         accept: */*\r\nconnection: close\r\n\r\n"
     );
     let asked = stream.write_all(request.as_bytes()).await;
-    let mut answer = Vec::with_capacity(512);
-    let mut buffer = [0; 512];
+    // The answer comes into what held the request: thousands of these wait at the same time.
+    let mut answer = request.into_bytes();
+    let mut length = 0;
     loop {
+        answer.resize((length * 2).max(256), 0);
         // Whoever answers before it has read the request, and closes, has answered all the same.
-        let number = match (stream.read(&mut buffer).await, &asked) {
+        match (stream.read(&mut answer[length..]).await, &asked) {
             (Ok(0), Ok(())) => return Err(Fault::Closed),
             (Ok(0), Err(error)) => return Err(Fault::of(error)),
-            (Ok(number), _) => number,
+            (Ok(number), _) => length += number,
             (Err(error), _) => return Err(Fault::of(&error)),
-        };
-        answer.extend_from_slice(&buffer[..number]);
+        }
+        answer.truncate(length);
         if let Some(status) = status(&mut answer)? {
             return if (200..400).contains(&status) { Ok(status) } else { Err(Fault::Status(status)) };
         }
-        if answer.len() > HEAD {
+        length = answer.len();
+        if length > HEAD {
             return Err(Fault::NoHttp);
         }
     }

@@ -88,7 +88,13 @@ fn to_json(report: &Report) -> Value {
         let times = report.times(class);
         let number = report.states.iter().filter(|state| state.class() == class).count();
         let at = |percent| percentile(&times, percent).map(millis);
-        json!({ "outcome": class.name(), "endpoints": number, "p50_ms": at(50), "p95_ms": at(95), "p99_ms": at(99) })
+        json!({
+            "outcome": class.name(),
+            "endpoints": number,
+            "p50_ms": at(50),
+            "p95_ms": at(95),
+            "p99_ms": at(99),
+        })
     });
     let endpoints: Vec<_> = report
         .targets

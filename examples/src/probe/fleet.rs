@@ -141,7 +141,7 @@ impl Plan {
                 status
             }
             Manner::Hanging | Manner::Resetting => {
-                // Until the other side has enough of it: a connection that nobody waits for holds a descriptor.
+                // Until the other side hangs up: a connection that nobody waits for holds a descriptor.
                 while read_some(&mut stream, &mut request, 255).await? > 0 {
                     request.clear();
                 }

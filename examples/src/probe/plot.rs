@@ -37,7 +37,7 @@ pub(super) fn svg(report: &Report) -> String {
         .collect();
     legend(&mut svg, report);
 
-    // How long they took: each bar is as many times longer as the one before. What was not asked took no time.
+    // How long they took, on a scale of logarithms. What was not asked took no time.
     let asked = || done.iter().filter(|(class, _)| *class != Class::NotAsked);
     let log = |time: Duration| time.as_secs_f64().max(1e-5).log10();
     let times = || asked().map(|(_, outcome)| outcome.took);
@@ -60,7 +60,7 @@ pub(super) fn svg(report: &Report) -> String {
         done.iter().map(|(class, outcome)| (*class, (outcome.begun + outcome.took).as_secs_f64() / end));
     let highest = bars(&mut svg, BASES[1], ended);
     frame(&mut svg, BASES[1], "when they ended, and when circuits opened (dashed)", highest);
-    let step = round_step(end / 5.0);
+    let step = round_step(end / 8.0);
     for number in 0..=(end / step) as u32 {
         let at = step * f64::from(number);
         tick(&mut svg, BASES[1], LEFT + (RIGHT - LEFT) * at / end, &unit(Duration::from_secs_f64(at)));
@@ -70,7 +70,8 @@ pub(super) fn svg(report: &Report) -> String {
         let (top, base) = (BASES[1] - HEIGHT, BASES[1]);
         let _ = writeln!(
             svg,
-            "<line x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{base}\" stroke=\"black\" stroke-dasharray=\"4 3\"/>"
+            "<line x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{base}\" \
+             stroke=\"black\" stroke-dasharray=\"4 3\"/>"
         );
     }
     svg += "</svg>\n";
@@ -105,7 +106,8 @@ fn legend(svg: &mut String, report: &Report) {
         let text = format!("{} {number}", class.name());
         let _ = writeln!(
             svg,
-            "<rect x=\"{x}\" y=\"22\" width=\"12\" height=\"12\" fill=\"{colour}\"/><text x=\"{}\" y=\"33\">{text}</text>",
+            "<rect x=\"{x}\" y=\"22\" width=\"12\" height=\"12\" fill=\"{colour}\"/>\
+             <text x=\"{}\" y=\"33\">{text}</text>",
             x + 18.0
         );
         x += 40.0 + 7.5 * text.len() as f64;
@@ -137,7 +139,8 @@ fn bars(svg: &mut String, base: f64, items: impl Iterator<Item = (Class, f64)>) 
             let x = LEFT + width * at as f64;
             let _ = writeln!(
                 svg,
-                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{height:.1}\" fill=\"{colour}\"/>",
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{height:.1}\" \
+                 fill=\"{colour}\"/>",
                 width - 1.0
             );
         }
@@ -170,7 +173,8 @@ fn frame(svg: &mut String, base: f64, title: &str, highest: usize) {
     }
     let _ = writeln!(
         svg,
-        "<text x=\"18\" y=\"{:.0}\" transform=\"rotate(-90 18 {:.0})\" text-anchor=\"middle\">endpoints, root scale</text>",
+        "<text x=\"18\" y=\"{:.0}\" transform=\"rotate(-90 18 {:.0})\" \
+         text-anchor=\"middle\">endpoints, root scale</text>",
         base - HEIGHT / 2.0,
         base - HEIGHT / 2.0
     );

@@ -96,7 +96,8 @@ impl Progress {
                 // What is too long for the terminal is cut off: a second line would never be taken away.
                 write!(
                     error,
-                    "\r\x1b[K\x1b[?7l{green}{}{off}{} {done}/{all}  {red}{ill} not well{off}  {running} running  {rate:.0}/s\x1b[?7h",
+                    "\r\x1b[K\x1b[?7l{green}{}{off}{} {done}/{all}  \
+                     {red}{ill} not well{off}  {running} running  {rate:.0}/s\x1b[?7h",
                     "━".repeat(full),
                     "─".repeat(WIDTH - full),
                 )

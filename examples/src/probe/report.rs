@@ -304,7 +304,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn so_many_are_not_above_a_percentile(mut times in prop::collection::vec(0u64..50, 1..80), percent in 1..=100usize) {
+        fn so_many_are_not_above_a_percentile(
+            mut times in prop::collection::vec(0u64..50, 1..80),
+            percent in 1..=100usize,
+        ) {
             times.sort_unstable();
             let times: Vec<_> = times.into_iter().map(Duration::from_millis).collect();
             let found = percentile(&times, percent).unwrap();

@@ -178,10 +178,10 @@ impl Program for Probe {
                 break;
             }
             let next = poll_fn(|cx| {
-                if let Some(signals) = &mut signals {
-                    if let Poll::Ready(step) = signals.poll_step(cx) {
-                        return Poll::Ready(Next::Interrupted(step.signal()));
-                    }
+                if let Some(signals) = &mut signals
+                    && let Poll::Ready(step) = signals.poll_step(cx)
+                {
+                    return Poll::Ready(Next::Interrupted(step.signal()));
                 }
                 progress.poll(cx, &report, running);
                 if first.is_some() && turn.as_mut().is_none_or(|turn| Pin::new(turn).poll(cx).is_ready()) {
@@ -260,10 +260,10 @@ async fn finish<S, J, E>(
     let mut over = clock.sleep(grace);
     while running > 0 {
         let next = poll_fn(|cx| {
-            if let Some(signals) = signals.as_deref_mut() {
-                if signals.poll_step(cx).is_ready() {
-                    return Poll::Ready(None);
-                }
+            if let Some(signals) = signals.as_deref_mut()
+                && signals.poll_step(cx).is_ready()
+            {
+                return Poll::Ready(None);
             }
             // What has ended counts, even if the grace is none.
             match results.poll_next(cx) {
@@ -310,7 +310,7 @@ fn stacks(
         }
         if let Some(rate) = rate {
             let rate = Arc::clone(rate);
-            // The first attempt had its turn before the check began, so that no check's time passes in a queue.
+            // The first attempt had its turn before the check began: its time does not pass in a queue.
             let again = from_async_once(move |next: NextOnce<u16, Fault>, at: Attempt| {
                 let rate = Arc::clone(&rate);
                 async move {

@@ -68,7 +68,58 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Against the plain rule: an endpoint may be taken as long as its host has room.
+        #[test]
+        fn each_is_done_once_and_no_host_has_too_many(
+            of in prop::collection::vec(0..4usize, 0..40),
+            per_host in 1..4usize,
+            script in prop::collection::vec((0..3u8, any::<prop::sample::Index>()), 0..120),
+        ) {
+            let mut targets = Targets::default();
+            for (number, host) in of.iter().enumerate() {
+                targets.add(&format!("host-{host}:80"), &format!("/{number}"));
+            }
+            let host = |at: usize| targets.endpoints[at].host;
+            let mut schedule = Schedule::new(&targets, per_host);
+            let mut waiting: Vec<usize> = (0..of.len()).collect();
+            let (mut running, mut done) = (Vec::new(), Vec::new());
+            // In the end whatever is left is done.
+            let rest = (0..of.len() * 2).map(|step| (step as u8 % 2, None));
+            for (what, which) in script.into_iter().map(|(what, which)| (what, Some(which))).chain(rest) {
+                match (what, running.is_empty()) {
+                    (0, _) | (_, true) => {
+                        let of_host = |at| running.iter().filter(|other| host(**other) == at).count();
+                        let room = |at: &usize| of_host(host(*at)) < per_host;
+                        match schedule.take() {
+                            Some(at) => {
+                                prop_assert!(room(&at) && waiting.contains(&at));
+                                waiting.retain(|other| *other != at);
+                                running.push(at);
+                            }
+                            None => prop_assert!(!waiting.iter().any(|at| room(at))),
+                        }
+                    }
+                    (what, false) => {
+                        let at = running.swap_remove(which.map_or(0, |which| which.index(running.len())));
+                        if what == 1 {
+                            schedule.done(host(at));
+                            done.push(at);
+                        } else {
+                            schedule.put_back(host(at), at);
+                            waiting.push(at);
+                        }
+                    }
+                }
+            }
+            done.sort_unstable();
+            prop_assert_eq!(done, (0..of.len()).collect::<Vec<_>>());
+        }
+    }
 
     #[test]
     fn hosts_take_turns_and_none_has_too_many() {

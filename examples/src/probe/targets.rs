@@ -1,7 +1,7 @@
 //! [`Targets`]: what is to be checked, by host.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::{self, BufRead};
 use std::net::Ipv6Addr;
 
@@ -13,22 +13,21 @@ pub struct Targets {
     /// Each endpoint: its host, and its path.
     pub endpoints: Vec<Endpoint>,
     known: HashMap<String, usize>,
-    seen: HashSet<(usize, String)>,
     /// How many lines named an endpoint that was there before.
     pub repeated: usize,
 }
 
 /// One endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
     /// Which of the hosts.
     pub host: usize,
     /// The path, with the query.
-    pub path: String,
+    pub path: Box<str>,
 }
 
 impl Targets {
-    /// Adds an endpoint, unless it is there.
+    /// Adds an endpoint. Whether it was there before is seen when the list is [complete](Self::complete).
     pub fn add(&mut self, authority: &str, path: &str) {
         let host = match self.known.get(authority) {
             Some(host) => *host,
@@ -38,11 +37,25 @@ impl Targets {
                 self.hosts.len() - 1
             }
         };
-        if self.seen.insert((host, path.to_owned())) {
-            self.endpoints.push(Endpoint { host, path: path.to_owned() });
-        } else {
-            self.repeated += 1;
+        self.endpoints.push(Endpoint { host, path: path.into() });
+    }
+
+    /// Nothing more is added: of those that are there more than once, the first stays.
+    pub fn complete(&mut self) {
+        self.known = HashMap::new();
+        let endpoints = &self.endpoints;
+        let mut order: Vec<_> = (0..endpoints.len()).collect();
+        // A stable sort, so that the first of the equal ones stays the first.
+        order.sort_by(|one, other| endpoints[*one].cmp(&endpoints[*other]));
+        let mut again = vec![false; endpoints.len()];
+        for pair in order.windows(2) {
+            again[pair[1]] = endpoints[pair[0]] == endpoints[pair[1]];
         }
+        let mut again = again.into_iter();
+        let before = self.endpoints.len();
+        self.endpoints.retain(|_| again.next() == Some(false));
+        self.endpoints.shrink_to_fit();
+        self.repeated = before - self.endpoints.len();
     }
 
     /// Reads a list, one URL a line; empty lines and those that begin with `#` are passed over. What is wrong
@@ -70,13 +83,6 @@ impl Targets {
         }
         targets.complete();
         Ok(targets)
-    }
-
-    /// Nothing more is added: what finds duplicates is not kept while the checks run.
-    pub fn complete(&mut self) {
-        self.known = HashMap::new();
-        self.seen = HashSet::new();
-        self.endpoints.shrink_to_fit();
     }
 
     /// The URL of an endpoint.
@@ -111,7 +117,7 @@ fn parse(url: &str) -> Result<(String, Cow<'_, str>), &'static str> {
         _ => (authority, ""),
     };
     // A colon with nothing after it is allowed.
-    let port = match port {
+    let port: u16 = match port {
         "" => 80,
         port if port.bytes().all(|byte| byte.is_ascii_digit()) => port.parse().unwrap_or(0),
         _ => 0,
@@ -156,7 +162,8 @@ mod tests {
 
     #[test]
     fn a_list_is_read_and_its_bad_lines_are_numbered() {
-        let list = b"\xef\xbb\xbfhttp://a/\r\n\n# told\nhttp://a:80\nftp://b/\nhttp://[::1]:8080/x?y#z\nhttps://c/\n\
+        let list = b"\xef\xbb\xbfhttp://a/\r\n\n# told\nhttp://a:80\nftp://b/\nhttp://[::1]:8080/x?y#z\n\
+            https://c/\n\
             what\nhttp://d:99999/\nhttp://A/\nhttp://u@e/\nhttp:///x\nhttp://f?q=1\n\xff\nhttp://g:/\n";
         let (targets, bad) = read(list);
         assert_eq!(bad, [5, 7, 8, 9, 11, 12, 14]);
@@ -183,7 +190,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_makes_it_panic_and_each_is_told_or_taken(lines in prop::collection::vec("[^\n]{0,40}", 0..8)) {
+        fn no_line_makes_it_panic_and_each_is_told_or_taken(
+            lines in prop::collection::vec("[^\n]{0,40}", 0..8),
+        ) {
             let list = lines.join("\n");
             let (targets, bad) = read(list.as_bytes());
             let lines = list.split('\n').enumerate();

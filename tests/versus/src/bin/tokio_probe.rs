@@ -1,5 +1,5 @@
-//! The fleet health checker as one writes it with tokio, tokio-util and governor: what `probe` of the examples
-//! is measured beside. `probe --serve > urls` is the fleet for both, and
+//! The fleet health checker as one writes it with tokio, tokio-util and governor: what `probe` of the
+//! examples is measured beside. `probe --serve > urls` is the fleet for both, and
 //! `cargo run --release --package weirs-versus --bin tokio_probe -- urls` checks it.
 //!
 //! Time limits, retries with a budget, a circuit breaker for each host, bounds for all and for each host, a
@@ -139,12 +139,14 @@ async fn main() {
     let results = shared.results.lock().unwrap();
     println!("{:<14}{:>10}{:>12}{:>12}{:>12}", "outcome", "endpoints", "p50", "p95", "p99");
     for verdict in VERDICTS {
-        let mut times: Vec<_> = results.iter().filter(|(it, _)| *it == verdict).map(|(_, took)| *took).collect();
+        let mut times: Vec<_> =
+            results.iter().filter(|(it, _)| *it == verdict).map(|(_, took)| *took).collect();
         if times.is_empty() {
             continue;
         }
         times.sort_unstable();
-        let at = |percent| times[(times.len() * percent).div_ceil(100).max(1) - 1].as_secs_f64() * 1000.0;
+        let at =
+            |percent: usize| times[(times.len() * percent).div_ceil(100).max(1) - 1].as_secs_f64() * 1000.0;
         let name = format!("{verdict:?}");
         println!("{name:<14}{:>10}{:>9.1} ms{:>9.1} ms{:>9.1} ms", times.len(), at(50), at(95), at(99));
     }
@@ -175,7 +177,7 @@ impl Shared {
                 return verdict;
             }
             let answer = timeout(TIMEOUT, ask(&host.name, path)).await;
-            let status;
+            let status: u16;
             (verdict, status) = match answer {
                 Ok(Ok(status @ 200..400)) => (Verdict::Healthy, status),
                 Ok(Ok(status)) => (Verdict::Unhealthy, status),
@@ -220,7 +222,8 @@ impl Host {
 async fn ask(host: &str, path: &str) -> std::io::Result<u16> {
     let mut stream = TcpStream::connect(host).await?;
     let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: tokio-probe\r\naccept: */*\r\nconnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: tokio-probe\r\n\
+         accept: */*\r\nconnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::with_capacity(512);
