@@ -4,7 +4,7 @@
 //! | server | connections at a time | memory for each | one that is slow, or is silent |
 //! |---|---|---|---|
 //! | [`tasks`] | as many as come | a task | keeps its task |
-//! | [`pool`] | as many as there are workers; some more wait, the others hear "busy" | none while it waits | is let go |
+//! | [`pool`] | one for each worker; some wait, the others hear "busy" | none while it waits | is let go |
 //! | [`one_task`] | as many as come | a child of a scope | keeps its child; one that computes holds up all |
 
 mod one_task;

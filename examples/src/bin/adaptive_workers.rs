@@ -1,8 +1,8 @@
 //! How does a pool find out how many workers it needs?
 //!
-//! More when jobs wait for a worker, and fewer when workers wait for jobs. A rule by the time that a job takes
-//! would add workers when the server behind them is too busy, and make that worse. Twenty jobs a second
-//! come for ten seconds, then two hundred, then twenty again; each takes about 50 milliseconds.
+//! More when jobs wait for a worker, and fewer when workers wait for jobs. A rule by the time that a job
+//! takes would add workers when the server behind them is too busy, and make that worse. Twenty jobs a
+//! second come for ten seconds, then two hundred, then twenty again; each takes about 50 milliseconds.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::convert::Infallible;

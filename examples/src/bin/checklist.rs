@@ -1,7 +1,8 @@
 //! Is my pipeline fit for production? Twelve lines, each shown on one that runs.
 //!
-//! Two hundred orders a second come for six seconds; the shop behind hangs from the third second to the fourth,
-//! and refuses some orders for good. Each line of the list tells what was seen of it in these seconds.
+//! Two hundred orders a second come for six seconds; the shop behind hangs from the third second to the
+//! fourth, and refuses some orders for good. Each line of the list tells what was seen of it in these
+//! seconds.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::num::NonZeroUsize;

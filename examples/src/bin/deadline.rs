@@ -1,8 +1,8 @@
 //! How does a deadline travel from service to service, so that nobody works for a caller who has gone?
 //!
-//! A gateway asks a service, which asks a store: three servers with sockets between them. How much time is left
-//! is in a header. Each keeps some of it for the way back, and so has less than its caller; what is late is
-//! dropped at the bottom first, and the answer that says so is in time at every hop above.
+//! A gateway asks a service, which asks a store: three servers with sockets between them. How much time is
+//! left is in a header. Each keeps some of it for the way back, and so has less than its caller; what is
+//! late is dropped at the bottom first, and the answer that says so is in time at every hop above.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::io;

@@ -1,7 +1,8 @@
 //! A task for each connection, a pool of workers, or one task for all: what does each of them do?
 //!
-//! The same service with three servers; what they are made of is in `src/echo/`. A hundred clients talk to the
-//! first, five to a pool of two workers, and ten thousand, or as many as `--connections` says, to the last.
+//! The same service with three servers; what they are made of is in `src/echo/`. A hundred clients talk to
+//! the first, five to a pool of two workers, and ten thousand, or as many as `--connections` says, to the
+//! last.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::io;

@@ -1,7 +1,8 @@
 //! How do I have every result and every error, in the order of the items?
 //!
-//! In Go each goroutine writes to its own place in a slice, and a `WaitGroup` says when that may be read. Here
-//! each child borrows its own place, and the slice can be read when the scope is over: sooner does not compile.
+//! In Go each goroutine writes to its own place in a slice, and a `WaitGroup` says when that may be read.
+//! Here each child borrows its own place, and the slice can be read when the scope is over: sooner does not
+//! compile.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! How do I resize a batch of pictures on a few threads, and not faster than I may?
 //!
-//! A limiter says when the next one may begin, a pool of blocking workers does the work, and its queue holds up
-//! whoever hands in more than they can do. One picture is broken, and costs nobody else anything.
+//! A limiter says when the next one may begin, a pool of blocking workers does the work, and its queue
+//! holds up whoever hands in more than they can do. One picture is broken, and costs nobody else anything.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::process::ExitCode;

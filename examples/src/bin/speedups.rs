@@ -1,8 +1,8 @@
 //! How much do more workers bring?
 //!
 //! For jobs that wait, such as calls to a server that can stand it, as much as there are of them: here in
-//! simulated time, where a millisecond is one. For jobs that compute, no more than there are cores; and what the
-//! crates themselves cost is measured in `tests/versus`.
+//! simulated time, where a millisecond is one. For jobs that compute, no more than there are cores; and
+//! what the crates themselves cost is measured in `tests/versus`.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::convert::Infallible;

@@ -1,7 +1,7 @@
 //! What becomes of a queue whose producer is quicker than its consumer?
 //!
-//! It grows until the memory is full: the first one has all ten thousand messages at a time. A bounded one has
-//! four, because its sender waits; that is all there is to back-pressure.
+//! It grows until the memory is full: the first one has all ten thousand messages at a time. A bounded one
+//! has four, because its sender waits; that is all there is to back-pressure.
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use std::num::NonZeroUsize;
