@@ -19,7 +19,7 @@ pub use invalid::Invalid;
 pub use par_map::{ParMap, ParMapped, PipelineStream};
 pub use pipeline::{
     Cause, Drive, Left, Pipeline, PipelineError, PipelineEvent, PipelineHandle, PipelineStats, Plan, Retry,
-    Running, StageStats, Summary, Unprocessed,
+    Running, StageStats, Summary, Throughput, Unprocessed, Workers,
 };
 pub use pool::{
     Blocking, BlockingResults, BlockingWorker, BuildError, Call, CallError, Close, Completion, Controller,

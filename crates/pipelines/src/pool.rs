@@ -31,6 +31,7 @@ pub use builder::{BuildError, WorkerPoolBuilder};
 pub use call::{Call, CallError};
 pub use completion::{Completion, JobError, JobId};
 pub use intake::{Intake, Submit, SubmitError};
+pub(crate) use measures::quantiles;
 pub use measures::{Quantiles, Times};
 pub use results::{BlockingResults, Results};
 pub use shutdown::{Close, Settled, Shutdown};

@@ -15,11 +15,14 @@ use pin_project_lite::pin_project;
 use weirs_channels_utils::{Sender, StreamUtil, bounded};
 use weirs_runtime::Runtime;
 
+use super::ahead::Ahead;
 use super::attempt::{Duty, Entry, Held, Outcome, Unread, Waiting};
+use super::ending::Ending;
 use super::feed::Feed;
 use super::flow::Flow;
 use super::site::{Alive, Cause};
 use super::unprocessed::Left;
+use super::workers::Workers;
 use crate::panics::contain;
 use crate::{Completion, Results, Worker, WorkerPool};
 
@@ -43,6 +46,7 @@ pin_project! {
         unread: VecDeque<Outcome<W::Item, U, E>>,
         inside: usize,
         most: usize,
+        ahead: Option<Ahead>,
         ended: bool,
         duty: Arc<Duty<W::Item, F, E>>,
     }
@@ -124,7 +128,7 @@ where
     F: Fn(T) -> Fut + Send + Sync + 'static,
     U: Send + 'static,
     E: Send + 'static,
-    Fut: Future<Output = Result<U, E>> + Send + 'static,
+    Fut: Future<Output: Ending<Value = U, Error = E>> + Send + 'static,
 {
     type Job = Entry<T>;
     type Output = Outcome<T, U, E>;
@@ -143,10 +147,10 @@ where
     E: Send + 'static,
 {
     /// `most` is how many jobs will be inside at most.
-    pub(super) fn new<Fut>(duty: &Arc<Duty<T, F, E>>, workers: usize, most: usize, order: Order<T>) -> Self
+    pub(super) fn new<Fut>(duty: &Arc<Duty<T, F, E>>, workers: Workers, most: usize, order: Order<T>) -> Self
     where
         F: Fn(T) -> Fut,
-        Fut: Future<Output = Result<U, E>> + Send + 'static,
+        Fut: Future<Output: Ending<Value = U, Error = E>> + Send + 'static,
     {
         let runtime = duty.site.runtime().cloned();
         match (runtime, order) {
@@ -159,13 +163,13 @@ where
     fn pool<Fut>(
         runtime: &Runtime,
         duty: &Arc<Duty<T, F, E>>,
-        workers: usize,
+        workers: Workers,
         most: usize,
         ordered: bool,
     ) -> Self
     where
         F: Fn(T) -> Fut,
-        Fut: Future<Output = Result<U, E>> + Send + 'static,
+        Fut: Future<Output: Ending<Value = U, Error = E>> + Send + 'static,
     {
         let hand = {
             let duty = Arc::clone(duty);
@@ -175,7 +179,11 @@ where
             }
         };
         // There is always room: no more than `most` are handed in.
-        let builder = WorkerPool::with_workers(hand).workers(workers).queue(most).unread(most);
+        let builder = WorkerPool::with_workers(hand).queue(most).unread(most);
+        let builder = match workers.controller {
+            None => builder.workers(workers.most),
+            Some(controller) => builder.adaptive(workers.least..=workers.most, controller),
+        };
         let builder = if ordered { builder.ordered() } else { builder };
         let Ok(pool) = builder.build(runtime) else { unreachable!("the numbers were checked") };
         let results = Some(pool.results());
@@ -185,17 +193,17 @@ where
     fn here<Fut>(
         runtime: Option<Runtime>,
         duty: &Arc<Duty<T, F, E>>,
-        workers: usize,
+        workers: Workers,
         most: usize,
         order: Order<T>,
     ) -> Self
     where
         F: Fn(T) -> Fut,
-        Fut: Future<Output = Result<U, E>> + Send + 'static,
+        Fut: Future<Output: Ending<Value = U, Error = E>> + Send + 'static,
     {
         let at_least_one = |number| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
         let (sender, receiver) = bounded::<Waiting<T, F, E>>(at_least_one(most));
-        let workers = at_least_one(workers);
+        let workers = at_least_one(workers.most);
         let shared = Arc::clone(duty);
         let start = move |waiting: Waiting<T, F, E>| {
             let (held, duty, runtime) = (waiting.begin(), Arc::clone(&shared), runtime.clone());
@@ -323,17 +331,21 @@ where
         duty: Arc<Duty<W::Item, F, E>>,
         crew: Crew<W::Item, F, U, E>,
         most: usize,
+        ahead: Option<Ahead>,
     ) -> Self {
-        Self { feed, crew, unread: VecDeque::new(), inside: 0, most, ended: false, duty }
+        Self { feed, crew, unread: VecDeque::new(), inside: 0, most, ahead, ended: false, duty }
     }
 
     /// Takes in what there is room for.
     fn fill(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let mut this = self.project();
-        while !*this.ended && *this.inside < *this.most {
+        while !*this.ended && *this.inside < *this.most && this.ahead.as_ref().is_none_or(Ahead::has_room) {
             match this.feed.as_mut().poll_next(cx) {
                 Poll::Ready(Some(entry)) => {
                     *this.inside += 1;
+                    if let Some(ahead) = this.ahead {
+                        ahead.takes();
+                    }
                     this.crew.submit(entry, this.duty);
                 }
                 Poll::Ready(None) => {
@@ -346,6 +358,16 @@ where
         if !*this.ended {
             this.feed.poll_progress(cx);
         }
+    }
+
+    /// What the crew has done.
+    fn poll_crew(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome<W::Item, U, E>>> {
+        let this = self.project();
+        let polled = this.crew.poll(this.duty, cx);
+        if let (Poll::Ready(Some(outcome)), Some(ahead)) = (&polled, this.ahead) {
+            ahead.ends(outcome.number);
+        }
+        polled
     }
 }
 
@@ -360,25 +382,30 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.as_mut().fill(cx);
-        let this = self.project();
-        let polled = match this.unread.pop_front() {
-            None => this.crew.poll(this.duty, cx),
+        let polled = match self.as_mut().project().unread.pop_front() {
+            None => self.as_mut().poll_crew(cx),
             outcome => Poll::Ready(outcome),
         };
         if let Poll::Ready(Some(_)) = &polled {
-            *this.inside -= 1;
+            *self.project().inside -= 1;
         }
         polled
     }
 
     fn poll_progress(mut self: Pin<&mut Self>, cx: &mut Context<'_>) {
-        self.as_mut().fill(cx);
-        let this = self.project();
-        // All that is inside has room here.
-        while this.unread.len() < *this.inside {
-            match this.crew.poll(this.duty, cx) {
-                Poll::Ready(Some(outcome)) => this.unread.push_back(outcome),
-                _ => return,
+        loop {
+            self.as_mut().fill(cx);
+            let had_room = self.ahead.as_ref().is_none_or(Ahead::has_room);
+            // All that is inside has room here.
+            while self.unread.len() < self.inside {
+                match self.as_mut().poll_crew(cx) {
+                    Poll::Ready(Some(outcome)) => self.as_mut().project().unread.push_back(outcome),
+                    _ => break,
+                }
+            }
+            // The oldest may have ended, and others may come in.
+            if had_room || self.ahead.as_ref().is_none_or(|ahead| !ahead.has_room()) {
+                return;
             }
         }
     }

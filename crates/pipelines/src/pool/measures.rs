@@ -78,7 +78,7 @@ impl Measures {
     }
 }
 
-pub(super) fn quantiles(histogram: &Histogram) -> Quantiles {
+pub(crate) fn quantiles(histogram: &Histogram) -> Quantiles {
     let at = |share| Duration::from_nanos(histogram.quantile(share));
     Quantiles { count: histogram.count(), p50: at(0.5), p95: at(0.95), p99: at(0.99) }
 }
