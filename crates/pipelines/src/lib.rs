@@ -23,9 +23,9 @@ pub use pipeline::{
 };
 pub use pool::{
     Blocking, BlockingResults, BlockingWorker, BuildError, Call, CallError, Close, Completion, Controller,
-    Factory, FnWorker, Intake, JobError, JobId, P95Latency, PoolStats, Quantiles, QueueWait, Rest, Results,
-    Same, Settled, Shutdown, Submit, SubmitError, SubmitMany, SubmitManyError, TaskEnd, TaskHandle, TaskPool,
-    TaskPoolClosed, Times, Window, Worker, WorkerPool, WorkerPoolBuilder, WorkerStats,
+    Factory, FnWorker, Intake, JobError, JobId, P95Latency, PoolEvent, PoolStats, Quantiles, QueueWait, Rest,
+    Results, Same, Settled, Shutdown, Submit, SubmitError, SubmitMany, SubmitManyError, TaskEnd, TaskHandle,
+    TaskPool, TaskPoolClosed, Times, Window, Worker, WorkerPool, WorkerPoolBuilder, WorkerStats,
 };
 pub use work_queue::{Drained, NextKey, Taken, WorkQueue};
 

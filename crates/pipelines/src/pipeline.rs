@@ -11,6 +11,7 @@ mod feed;
 mod finish;
 mod flow;
 mod fork;
+mod gate;
 mod gauge;
 mod judge;
 mod parallel;

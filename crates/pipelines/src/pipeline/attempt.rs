@@ -105,8 +105,11 @@ impl<T: Send + 'static, F, E> Duty<T, F, E> {
             Ok(result) => self.hand_back(Left::Finished, outcome.number, result),
             Err(failure) => {
                 let Failure { job, trouble, .. } = *failure;
-                if let (Trouble::Expired, Some(_)) = (&trouble, &job) {
-                    job.into_iter().for_each(|job| self.hand_back(Left::Waiting, outcome.number, job));
+                if let Trouble::Expired = trouble {
+                    match job {
+                        Some(job) => self.hand_back(Left::Waiting, outcome.number, job),
+                        None => add(&self.desk.expired, 1),
+                    }
                     return;
                 }
                 add(&self.desk.failed, 1);
@@ -377,6 +380,10 @@ impl<T: Send + 'static, F, E> Waiting<T, F, E> {
 
     pub(super) fn item(&self) -> Option<&T> {
         self.entry.as_ref().map(|entry| &entry.item)
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.entry.as_ref().map_or(0, |entry| entry.number)
     }
 
     /// It begins.

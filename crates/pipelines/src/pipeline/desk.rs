@@ -65,6 +65,10 @@ pub(super) fn add(counter: &AtomicU64, number: u64) {
 }
 
 impl Desk {
+    pub(super) fn resize(&self, workers: usize) {
+        self.workers.store(workers, Ordering::Relaxed);
+    }
+
     /// At this time, if the pipeline is measured.
     pub(super) fn stats(&self, now: Option<Instant>) -> StageStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

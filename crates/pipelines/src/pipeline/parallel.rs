@@ -20,11 +20,12 @@ use super::attempt::{Duty, Entry, Held, Outcome, Unread, Waiting};
 use super::ending::Ending;
 use super::feed::Feed;
 use super::flow::Flow;
-use super::site::{Alive, Cause};
+use super::gate::{Gate, manage};
+use super::site::{Alive, Cause, PipelineEvent};
 use super::unprocessed::Left;
 use super::workers::Workers;
 use crate::panics::contain;
-use crate::{Completion, Results, Worker, WorkerPool};
+use crate::{Completion, PoolEvent, Results, Worker, WorkerPool};
 
 pin_project! {
     /// A stage that does several jobs at once: at most `most` are inside it, done and not handed on ones
@@ -84,7 +85,18 @@ where
     /// Tasks of a runtime.
     Pool { pool: Option<Pool<T, U, E>>, results: Option<PoolResults<T, U, E>> },
     /// The caller's task.
-    Here { sender: Option<Sender<Waiting<T, F, E>>>, results: Option<LocalResults<T, F, U, E>> },
+    Here {
+        sender: Option<Sender<Waiting<T, F, E>>>,
+        results: Option<LocalResults<T, F, U, E>>,
+        /// If a controller says how many jobs run at once.
+        managed: Option<Managed>,
+    },
+}
+
+/// Where jobs wait for their turn, and who says how many have it.
+pub(super) struct Managed {
+    gate: Arc<Gate>,
+    manager: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 /// How a stage does its jobs.
@@ -139,6 +151,29 @@ where
     }
 }
 
+/// Has what happens in a stage's pool seen at the stage.
+fn forward<T, F, E>(duty: Arc<Duty<T, F, E>>) -> impl Fn(&PoolEvent<'_>) + Send + Sync + 'static
+where
+    T: Send + 'static,
+    F: Send + Sync + 'static,
+    E: Send + 'static,
+{
+    move |event| {
+        let stage = duty.desk.name;
+        match *event {
+            PoolEvent::WorkerStarted { worker } => {
+                duty.site.tell(&PipelineEvent::WorkerStarted { stage, worker });
+            }
+            PoolEvent::WorkerEnded { worker } => {
+                duty.site.tell(&PipelineEvent::WorkerEnded { stage, worker });
+            }
+            PoolEvent::Resized { from, to } => duty.resized(from, to),
+            // Jobs of a stage have their events from the stage, and it never hands in too many.
+            _ => {}
+        }
+    }
+}
+
 impl<T, F, U, E> Crew<T, F, U, E>
 where
     T: Send + 'static,
@@ -179,12 +214,17 @@ where
             }
         };
         // There is always room: no more than `most` are handed in.
+        let is_adaptive = workers.controller.is_some();
         let builder = WorkerPool::with_workers(hand).queue(most).unread(most);
         let builder = match workers.controller {
             None => builder.workers(workers.most),
             Some(controller) => builder.adaptive(workers.least..=workers.most, controller),
         };
         let builder = if ordered { builder.ordered() } else { builder };
+        let builder = match is_adaptive || duty.site.is_observed() {
+            true => builder.on_event(forward(Arc::clone(duty))),
+            false => builder,
+        };
         let Ok(pool) = builder.build(runtime) else { unreachable!("the numbers were checked") };
         let results = Some(pool.results());
         Self::Pool { pool: Some(pool), results }
@@ -203,11 +243,22 @@ where
     {
         let at_least_one = |number| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
         let (sender, receiver) = bounded::<Waiting<T, F, E>>(at_least_one(most));
-        let workers = at_least_one(workers.most);
+        let at_once = at_least_one(workers.most);
+        let managed = workers.controller.is_some().then(|| {
+            let gate = Gate::new(&workers, duty.site.clock());
+            let manager = Box::pin(manage(Arc::clone(&gate), workers, Arc::clone(duty)));
+            Managed { gate, manager }
+        });
+        let gate = managed.as_ref().map(|managed| Arc::clone(&managed.gate));
         let shared = Arc::clone(duty);
         let start = move |waiting: Waiting<T, F, E>| {
+            let pass = gate.clone().map(|gate| gate.pass(waiting.number()));
             let (held, duty, runtime) = (waiting.begin(), Arc::clone(&shared), runtime.clone());
             async move {
+                let _pass = match pass {
+                    Some(pass) => Some(pass.await),
+                    None => None,
+                };
                 let outcome = match (held, runtime) {
                     (None, _) => None,
                     (Some(held), None) => Some(held.await),
@@ -225,21 +276,24 @@ where
             }
         };
         let results: LocalResults<T, F, U, E> = match order {
-            Order::Ordered => Box::pin(receiver.map_concurrent(workers, start).unread(most)),
-            Order::Unordered => Box::pin(receiver.map_concurrent_unordered(workers, start).unread(most)),
+            Order::Ordered => Box::pin(receiver.map_concurrent(at_once, start).unread(most)),
+            Order::Unordered => Box::pin(receiver.map_concurrent_unordered(at_once, start).unread(most)),
             Order::ByKey { key_of, per_key } => {
                 let key_of = move |waiting: &Waiting<T, F, E>| waiting.item().map_or(0, &key_of);
-                let by_key = receiver.map_by_key(key_of, workers, at_least_one(per_key), start);
+                let by_key = receiver.map_by_key(key_of, at_once, at_least_one(per_key), start);
                 Box::pin(by_key.unread(most))
             }
         };
-        Self::Here { sender: Some(sender), results: Some(results) }
+        Self::Here { sender: Some(sender), results: Some(results), managed }
     }
 
     fn submit(&mut self, entry: Entry<T>, duty: &Arc<Duty<T, F, E>>) {
         let refused = match self {
             Self::Pool { pool, .. } => pool.as_ref().is_some_and(|pool| pool.try_submit(entry).is_err()),
-            Self::Here { sender, .. } => {
+            Self::Here { sender, managed, .. } => {
+                if let Some(managed) = managed {
+                    managed.gate.comes();
+                }
                 let waiting = Waiting::new(entry, Arc::clone(duty));
                 sender.as_ref().is_some_and(|sender| sender.try_send(waiting).is_err())
             }
@@ -268,7 +322,11 @@ where
                     Poll::Pending => return Poll::Pending,
                 }
             },
-            Self::Here { results, .. } => loop {
+            Self::Here { results, managed, .. } => loop {
+                if let Some(managed) = managed {
+                    // It has no end.
+                    let _ = managed.manager.as_mut().poll(cx);
+                }
                 let Some(running) = results else { return Poll::Ready(None) };
                 // The question for a key may panic: its item is back already.
                 match contain(|| running.as_mut().poll_next(cx)) {
@@ -311,9 +369,10 @@ where
                     }
                 });
             }
-            Self::Here { sender, results } => {
+            Self::Here { sender, results, managed } => {
                 *sender = None;
                 *results = None;
+                *managed = None;
             }
         }
     }

@@ -170,7 +170,7 @@ impl<B: Blueprint, F, E: Send + 'static> Pipeline<Staged<B, F, E>> {
     }
 
     /// How many items may be inside the stage besides those that its workers do, waiting or done: as many as
-    /// there are workers, unless said otherwise. A stage with one worker has room for one.
+    /// there are workers, or may be, unless said otherwise. A stage with one worker has room for one.
     pub fn unread(mut self, most: usize) -> Self {
         self.blueprint.settings.unread = Some(most);
         self

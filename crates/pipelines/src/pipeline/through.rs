@@ -76,7 +76,11 @@ impl<P, F> Through<P, F> {
                 if may_pass(rejection.reason()) {
                     let after = rejection.retry_after().unwrap_or(pause).max(Duration::from_micros(1));
                     pause = (pause * 2).min(LONGEST_PAUSE);
-                    self.stack.clock().sleep(after).await;
+                    let clock = self.stack.clock();
+                    if deadline.is_some_and(|deadline| deadline <= clock.now() + after) {
+                        return Tried { result: Err(Trouble::Expired), attempts, reason: None };
+                    }
+                    clock.sleep(after).await;
                     continue;
                 }
             }

@@ -23,6 +23,7 @@ use super::call::CallError;
 use super::completion::{Completion, JobError, JobId};
 use super::crew::Crew;
 use super::entry::{Entry, Finished, Offer, Out, Slip};
+use super::event::{Observer, PoolEvent, Told};
 use super::keys::Keys;
 use super::measures::Measures;
 use super::outbox::Outbox;
@@ -41,6 +42,7 @@ pub(crate) struct Shared<J, T, E> {
     pub(super) clock: Clock,
     key: Option<KeyOf<J>>,
     measured: bool,
+    observer: Option<Observer>,
     /// Set under the lock, and read by workers between two jobs.
     stopped: Arc<AtomicBool>,
     pub(super) state: Served<State<J, T, E>>,
@@ -73,6 +75,7 @@ pub(super) struct State<J, T, E> {
     counts: Settled,
     retried: u64,
     measures: Option<Box<Measures>>,
+    told: Told,
     submitters: Line,
     idle: Line,
     waiting_readers: Line,
@@ -111,6 +114,7 @@ impl<J, T, E> State<J, T, E> {
             counts: Settled::default(),
             retried: 0,
             measures: plan.measured.then(|| Box::new(Measures::new(now))),
+            told: Told::default(),
             submitters: Line::default(),
             idle: Line::default(),
             waiting_readers: Line::default(),
@@ -230,6 +234,19 @@ impl<J, T, E> State<J, T, E> {
         }
     }
 
+    /// What was not told yet of the whole pool.
+    fn news(&mut self) -> [Option<PoolEvent<'static>>; 2] {
+        let free = self.free();
+        let fullness = match self.told.full {
+            false if free == 0 => Some(PoolEvent::Full),
+            true if free >= self.queue_most.div_ceil(2) => Some(PoolEvent::Free),
+            _ => None,
+        };
+        self.told.full ^= fullness.is_some();
+        let stops = self.is_stopped() && !std::mem::replace(&mut self.told.stopped, true);
+        [fullness, stops.then_some(PoolEvent::Stopped)]
+    }
+
     /// How many results one of the readers takes at once: one of several takes no more than it reads now.
     fn portion(&self) -> usize {
         if let Readers::Some(2..) = self.readers { 1 } else { MOST_IN_HAND }
@@ -269,11 +286,28 @@ pub(super) enum Next {
 }
 
 impl<J, T, E> Shared<J, T, E> {
-    pub(super) fn new(clock: Clock, plan: &Plan<J>) -> Arc<Self> {
+    pub(super) fn new(clock: Clock, plan: &Plan<J>, observer: Option<Observer>) -> Arc<Self> {
         let stopped = Arc::new(AtomicBool::new(false));
         let state = State::new(plan, clock.now(), Arc::clone(&stopped));
         let (key, measured) = (plan.key.clone(), plan.measured);
-        Arc::new(Self { clock, key, measured, stopped, state: Served::new(state) })
+        Arc::new(Self { clock, key, measured, observer, stopped, state: Served::new(state) })
+    }
+
+    /// Tells whoever wants to know.
+    pub(super) fn tell(&self, event: &PoolEvent<'_>) {
+        if let Some(observer) = &self.observer {
+            if let Err(payload) = panics::contain(|| observer(event)) {
+                panics::let_go(payload);
+            }
+        }
+    }
+
+    /// Tells what has become of the whole pool. To be called after each change that may be news.
+    fn tell_news(&self) {
+        if self.observer.is_some() {
+            let news = self.state.change(State::news);
+            news.iter().flatten().for_each(|event| self.tell(event));
+        }
     }
 
     /// Without a key of the job's, and of the user's code.
@@ -298,11 +332,13 @@ impl<J, T, E> Shared<J, T, E> {
     /// The offer comes back with whether the pool is closed.
     pub(super) fn try_submit(&self, offer: Offer<J, T, E>) -> Result<JobId, (J, bool)> {
         let since = self.since();
-        self.state.change(|state| match state.submitters.share(None, state.free()) {
+        let submitted = self.state.change(|state| match state.submitters.share(None, state.free()) {
             _ if state.closed => Err((offer.job, true)),
             0 => Err((offer.job, false)),
             _ => Ok(state.push(offer, since)),
-        })
+        });
+        self.tell_news();
+        submitted
     }
 
     /// The offer is taken out when it is submitted; when the pool is closed it stays.
@@ -313,7 +349,7 @@ impl<J, T, E> Shared<J, T, E> {
         cx: &Context<'_>,
     ) -> Poll<Result<JobId, ()>> {
         let since = self.since();
-        self.state.poll(cx, |state, look| {
+        let polled = self.state.poll(cx, |state, look| {
             if state.closed {
                 state.submitters.leave(ticket, look);
                 return Turn::Ready(Err(()));
@@ -324,7 +360,9 @@ impl<J, T, E> Shared<J, T, E> {
             state.submitters.leave(ticket, look);
             let offer = offer.take().expect("it is there until it is submitted");
             Turn::Ready(Ok(state.push(offer, since)))
-        })
+        });
+        self.tell_news();
+        polled
     }
 
     /// Submits as many as fit; ready when it was at least one, with how many.
@@ -335,7 +373,7 @@ impl<J, T, E> Shared<J, T, E> {
         cx: &Context<'_>,
     ) -> Poll<Result<usize, ()>> {
         let since = self.since();
-        self.state.poll(cx, |state, look| {
+        let polled = self.state.poll(cx, |state, look| {
             if state.closed {
                 state.submitters.leave(ticket, look);
                 return Turn::Ready(Err(()));
@@ -351,7 +389,9 @@ impl<J, T, E> Shared<J, T, E> {
                 state.push(offer, since);
             }
             Turn::Ready(Ok(number))
-        })
+        });
+        self.tell_news();
+        polled
     }
 
     pub(super) fn cancel_submit(&self, ticket: Ticket) {
@@ -400,6 +440,7 @@ impl<J, T, E> Shared<J, T, E> {
             Turn::Ready(Next::Jobs)
         });
         out.clear();
+        self.tell_news();
         polled
     }
 
@@ -418,6 +459,7 @@ impl<J, T, E> Shared<J, T, E> {
             state.put_back(hand, out);
         });
         out.clear();
+        self.tell_news();
     }
 
     /// A worker goes. The last one closes the pool.
@@ -431,11 +473,15 @@ impl<J, T, E> Shared<J, T, E> {
             ticket.and_then(|ticket| state.idle.give_up(ticket))
         }));
         out.clear();
+        self.tell_news();
     }
 
     /// How many workers there shall be: those that are too many leave between two jobs.
     pub(super) fn want(&self, workers: usize) {
-        self.state.change(|state| state.wanted = workers);
+        let from = self.state.change(|state| std::mem::replace(&mut state.wanted, workers));
+        if from != workers {
+            self.tell(&PoolEvent::Resized { from, to: workers });
+        }
     }
 
     /// Works on the measurements; none are taken without `measured`.
@@ -454,7 +500,7 @@ impl<J, T, E> Shared<J, T, E> {
         ticket: &mut Option<Ticket>,
         cx: &Context<'_>,
     ) -> Poll<Option<()>> {
-        self.state.poll(cx, |state, look| {
+        let polled = self.state.poll(cx, |state, look| {
             if state.outbox.ready() == 0 {
                 if state.is_over() {
                     state.waiting_readers.leave(ticket, look);
@@ -465,7 +511,9 @@ impl<J, T, E> Shared<J, T, E> {
             state.waiting_readers.leave(ticket, look);
             state.outbox.read(into, state.portion());
             Turn::Ready(Some(()))
-        })
+        });
+        self.tell_news();
+        polled
     }
 
     /// A reader goes. What it has in hand goes to the others; the last one's is discarded with all the rest.
@@ -487,6 +535,7 @@ impl<J, T, E> Shared<J, T, E> {
         });
         let_go(waker);
         gone.into_iter().for_each(panics::let_go);
+        self.tell_news();
     }
 
     /// Takes all that is done and was not read.
@@ -531,6 +580,7 @@ impl<J, T, E> Shared<J, T, E> {
         let mut out = Out::default();
         self.state.change(|state| state.stop(&mut out));
         out.clear();
+        self.tell_news();
     }
 
     /// Takes what was left over, in the order of submission.
@@ -550,6 +600,7 @@ impl<J, T, E> Shared<J, T, E> {
         });
         out.clear();
         left.into_iter().for_each(|entry| panics::let_go(entry.job));
+        self.tell_news();
     }
 
     pub(super) fn poll_settled(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<Settled> {
