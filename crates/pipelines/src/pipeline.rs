@@ -29,6 +29,7 @@ mod workers;
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -176,7 +177,7 @@ impl<B: Blueprint> Pipeline<B> {
     /// A [`stage`](Self::stage) whose work goes through a stack of policies: retries with backoff, a timeout,
     /// a breaker, a limit. The work is told which [`Attempt`] it is.
     ///
-    /// A job is cloned for each attempt; put what is large into an [`Arc`](std::sync::Arc). What the stack
+    /// A job is cloned for each attempt; put what is large into an [`Arc`]. What the stack
     /// gives is what counts: a job that succeeds at its third attempt is a success, and one that fails is a
     /// failure once, by the rule of the stage, with the [`Error`] of the stack. Attempts beyond the first are
     /// counted as [retried](StageStats::retried), and a dead letter tells how many there were. What the stack
@@ -184,8 +185,8 @@ impl<B: Blueprint> Pipeline<B> {
     /// stage is to [wait](Pipeline::wait_when_refused).
     ///
     /// Use it where the work asks something outside, which may be slow or ill and is shared with others: all
-    /// stages and callers that have clones of one stack have one breaker and one budget. Where jobs fail for
-    /// reasons of their own, [`retry`](Pipeline::retry) is less: it costs nothing until a job fails.
+    /// stages and callers that have one stack, by a clone or an `Arc`, have one breaker and one budget. Where
+    /// jobs fail for reasons of their own, [`retry`](Pipeline::retry) is less, and enough.
     ///
     /// Build the stack on the [clock](weirs_resilience::StackBuilder::clock) of the runtime.
     ///
@@ -200,7 +201,7 @@ impl<B: Blueprint> Pipeline<B> {
     /// Sim::new(1).run(|runtime| async move {
     ///     let stack = Stack::builder()
     ///         .clock(runtime.clock())
-    ///         .retry(Retry::exponential(Duration::from_millis(50)).attempts(3))
+    ///         .retry(Retry::exponential(Duration::from_millis(50)).retries(2))
     ///         .timeout(Duration::from_secs(1))
     ///         .build()
     ///         .unwrap();
@@ -216,7 +217,7 @@ impl<B: Blueprint> Pipeline<B> {
         self,
         name: &'static str,
         workers: impl std::convert::Into<Workers>,
-        stack: Stack<P>,
+        stack: impl std::convert::Into<Arc<Stack<P>>>,
         work: F,
     ) -> Pipeline<Staged<B, Through<P, F>, Error<E>>>
     where
@@ -228,7 +229,7 @@ impl<B: Blueprint> Pipeline<B> {
         U: Send + 'static,
         E: std::convert::Into<BoxError> + Send + 'static,
     {
-        self.then(|upstream| Staged::new(upstream, name, workers.into(), Through::new(stack, work)))
+        self.then(|upstream| Staged::new(upstream, name, workers.into(), Through::new(stack.into(), work)))
     }
 
     /// A job for each item: for each key one at a time and in order, and so many keys at once. Results come

@@ -84,11 +84,12 @@ impl StageStats {
         cells.extend(numbers.map(|number| number.to_string()));
         cells.extend(expired.then(|| self.expired.to_string()));
         if measured {
-            let time = |time: Option<Duration>| time.map_or_else(String::new, |time| format!("{time:.1?}"));
+            let none = || "-".to_owned();
+            let time = |time: Option<Duration>| time.map_or_else(none, |time| format!("{time:.1?}"));
             let seen = |times: Option<Quantiles>| times.filter(|times| times.count > 0);
             let (wait, work) =
                 (seen(self.times.map(|times| times.wait)), seen(self.times.map(|times| times.work)));
-            cells.push(self.recent.map_or_else(String::new, |recent| format!("{:.1}", recent.per_second())));
+            cells.push(self.recent.map_or_else(none, |recent| format!("{:.1}", recent.per_second())));
             cells.push(time(seen(self.buffered).map(|times| times.p95)));
             cells.push(time(wait.map(|times| times.p95)));
             cells.extend([

@@ -25,13 +25,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Work that goes through a stack of policies.
 pub struct Through<P, F> {
-    stack: Stack<P>,
+    stack: Arc<Stack<P>>,
     work: F,
     pub(super) waits: bool,
 }
 
 impl<P, F> Through<P, F> {
-    pub(super) fn new(stack: Stack<P>, work: F) -> Self {
+    pub(super) fn new(stack: Arc<Stack<P>>, work: F) -> Self {
         Self { stack, work, waits: false }
     }
 
