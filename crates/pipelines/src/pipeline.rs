@@ -236,8 +236,8 @@ impl<B: Blueprint> Pipeline<B> {
     /// as they are ready, those of one key in order.
     ///
     /// A key has a place while it has something to do, and no longer: there may be any number of them. While
-    /// one is stuck, or waits to be tried again, the others go on, until [so many](Pipeline::per_key) items of
-    /// that key are in the stage, or the stage is [so far](Pipeline::ahead) past the oldest.
+    /// one is stuck, or waits to be tried again, the others go on, until [so many](Pipeline::per_key) items
+    /// of that key are in the stage, or the stage is [so far](Pipeline::ahead) past the oldest.
     pub fn stage_by_key<U, E, K, N, F, Fut>(
         self,
         name: &'static str,

@@ -193,8 +193,8 @@ async fn no_job_is_lost_whenever_they_are_late_and_it_is_aborted(runtime: Runtim
         "{}",
         summary.stats
     );
-    let begun = begun.lock().unwrap();
-    for (n, at) in begun.iter() {
+    let begun = std::mem::take(&mut *begun.lock().unwrap());
+    for (n, at) in &begun {
         assert!(*at < deadlines[*n], "{n} began at {at:?}");
     }
     let letters = letters.take();

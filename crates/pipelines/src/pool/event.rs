@@ -1,8 +1,13 @@
 //! [`PoolEvent`]: what has happened in a pool.
 
+use std::task::{Context, Poll};
+
 use weirs_runtime::PanicPayload;
+use weirs_runtime::waiting::{Look, Turn};
 
 use super::JobId;
+use super::state::{Shared, State};
+use crate::panics;
 
 /// What has happened in a pool; for [`on_event`](crate::WorkerPoolBuilder::on_event).
 ///
@@ -64,4 +69,58 @@ pub(super) type Observer = Box<dyn Fn(&PoolEvent<'_>) + Send + Sync>;
 pub(super) struct Told {
     pub(super) full: bool,
     pub(super) stopped: bool,
+}
+
+impl<J, T, E> State<J, T, E> {
+    /// What was not told yet of the whole pool.
+    fn news(&mut self) -> [Option<PoolEvent<'static>>; 2] {
+        let free = self.free();
+        let fullness = match self.told.full {
+            false if free == 0 => Some(PoolEvent::Full),
+            true if free >= self.queue_most.div_ceil(2) => Some(PoolEvent::Free),
+            _ => None,
+        };
+        self.told.full ^= fullness.is_some();
+        let stops = self.is_stopped() && !std::mem::replace(&mut self.told.stopped, true);
+        [fullness, stops.then_some(PoolEvent::Stopped)]
+    }
+}
+
+/// Changes of the state, after which whoever wants to know is told.
+impl<J, T, E> Shared<J, T, E> {
+    #[inline]
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut State<J, T, E>) -> R) -> R {
+        let changed = self.state.change(change);
+        self.tell_news();
+        changed
+    }
+
+    #[inline]
+    pub(super) fn poll<R>(
+        &self,
+        cx: &Context<'_>,
+        turn: impl FnMut(&mut State<J, T, E>, &mut Look<'_, '_>) -> Turn<R>,
+    ) -> Poll<R> {
+        let polled = self.state.poll(cx, turn);
+        self.tell_news();
+        polled
+    }
+
+    /// Tells whoever wants to know.
+    pub(super) fn tell(&self, event: &PoolEvent<'_>) {
+        if let Some(observer) = &self.observer {
+            if let Err(payload) = panics::contain(|| observer(event)) {
+                panics::let_go(payload);
+            }
+        }
+    }
+
+    #[inline]
+    fn tell_news(&self) {
+        if self.observer.is_some() {
+            // A second look into the lock, so that others have none of it.
+            let news = self.state.change(State::news);
+            news.iter().flatten().for_each(|event| self.tell(event));
+        }
+    }
 }

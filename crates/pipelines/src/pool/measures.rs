@@ -78,6 +78,14 @@ impl Measures {
     }
 }
 
+/// What waits, and for whom.
+pub(super) struct Backlog {
+    pub(super) queued: usize,
+    /// Since when the first in the queue waits.
+    pub(super) oldest: Option<Instant>,
+    pub(super) workers: usize,
+}
+
 pub(crate) fn quantiles(histogram: &Histogram) -> Quantiles {
     let at = |share| Duration::from_nanos(histogram.quantile(share));
     Quantiles { count: histogram.count(), p50: at(0.5), p95: at(0.95), p99: at(0.99) }

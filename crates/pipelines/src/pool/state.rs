@@ -25,7 +25,7 @@ use super::crew::Crew;
 use super::entry::{Entry, Finished, Offer, Out, Slip};
 use super::event::{Observer, PoolEvent, Told};
 use super::keys::Keys;
-use super::measures::Measures;
+use super::measures::{Backlog, Measures};
 use super::outbox::Outbox;
 use super::shutdown::Settled;
 use super::stats::PoolStats;
@@ -42,7 +42,7 @@ pub(crate) struct Shared<J, T, E> {
     pub(super) clock: Clock,
     key: Option<KeyOf<J>>,
     measured: bool,
-    observer: Option<Observer>,
+    pub(super) observer: Option<Observer>,
     /// Set under the lock, and read by workers between two jobs.
     stopped: Arc<AtomicBool>,
     pub(super) state: Served<State<J, T, E>>,
@@ -58,7 +58,7 @@ pub(super) struct State<J, T, E> {
     in_hand: usize,
     next_id: u64,
     next_order: u64,
-    queue_most: usize,
+    pub(super) queue_most: usize,
     room: usize,
     /// How many workers there shall be, and how many there are.
     wanted: usize,
@@ -75,7 +75,7 @@ pub(super) struct State<J, T, E> {
     counts: Settled,
     retried: u64,
     measures: Option<Box<Measures>>,
-    told: Told,
+    pub(super) told: Told,
     submitters: Line,
     idle: Line,
     waiting_readers: Line,
@@ -128,7 +128,7 @@ impl<J, T, E> State<J, T, E> {
     }
 
     /// How many jobs may come in.
-    fn free(&self) -> usize {
+    pub(super) fn free(&self) -> usize {
         let inside = self.queued() + self.in_hand + self.outbox.len();
         self.queue_most.saturating_sub(self.queued()).min(self.room.saturating_sub(inside))
     }
@@ -143,7 +143,7 @@ impl<J, T, E> State<J, T, E> {
         self.is_settled() && self.outbox.len() == 0
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
 
@@ -234,19 +234,6 @@ impl<J, T, E> State<J, T, E> {
         }
     }
 
-    /// What was not told yet of the whole pool.
-    fn news(&mut self) -> [Option<PoolEvent<'static>>; 2] {
-        let free = self.free();
-        let fullness = match self.told.full {
-            false if free == 0 => Some(PoolEvent::Full),
-            true if free >= self.queue_most.div_ceil(2) => Some(PoolEvent::Free),
-            _ => None,
-        };
-        self.told.full ^= fullness.is_some();
-        let stops = self.is_stopped() && !std::mem::replace(&mut self.told.stopped, true);
-        [fullness, stops.then_some(PoolEvent::Stopped)]
-    }
-
     /// How many results one of the readers takes at once: one of several takes no more than it reads now.
     fn portion(&self) -> usize {
         if let Readers::Some(2..) = self.readers { 1 } else { MOST_IN_HAND }
@@ -293,23 +280,6 @@ impl<J, T, E> Shared<J, T, E> {
         Arc::new(Self { clock, key, measured, observer, stopped, state: Served::new(state) })
     }
 
-    /// Tells whoever wants to know.
-    pub(super) fn tell(&self, event: &PoolEvent<'_>) {
-        if let Some(observer) = &self.observer {
-            if let Err(payload) = panics::contain(|| observer(event)) {
-                panics::let_go(payload);
-            }
-        }
-    }
-
-    /// Tells what has become of the whole pool. To be called after each change that may be news.
-    fn tell_news(&self) {
-        if self.observer.is_some() {
-            let news = self.state.change(State::news);
-            news.iter().flatten().for_each(|event| self.tell(event));
-        }
-    }
-
     /// Without a key of the job's, and of the user's code.
     pub(super) fn offer(&self, job: J) -> Offer<J, T, E> {
         let key = self.key.as_ref().map_or(0, |key| key(&job));
@@ -332,13 +302,11 @@ impl<J, T, E> Shared<J, T, E> {
     /// The offer comes back with whether the pool is closed.
     pub(super) fn try_submit(&self, offer: Offer<J, T, E>) -> Result<JobId, (J, bool)> {
         let since = self.since();
-        let submitted = self.state.change(|state| match state.submitters.share(None, state.free()) {
+        self.change(|state| match state.submitters.share(None, state.free()) {
             _ if state.closed => Err((offer.job, true)),
             0 => Err((offer.job, false)),
             _ => Ok(state.push(offer, since)),
-        });
-        self.tell_news();
-        submitted
+        })
     }
 
     /// The offer is taken out when it is submitted; when the pool is closed it stays.
@@ -349,7 +317,7 @@ impl<J, T, E> Shared<J, T, E> {
         cx: &Context<'_>,
     ) -> Poll<Result<JobId, ()>> {
         let since = self.since();
-        let polled = self.state.poll(cx, |state, look| {
+        self.poll(cx, |state, look| {
             if state.closed {
                 state.submitters.leave(ticket, look);
                 return Turn::Ready(Err(()));
@@ -360,9 +328,7 @@ impl<J, T, E> Shared<J, T, E> {
             state.submitters.leave(ticket, look);
             let offer = offer.take().expect("it is there until it is submitted");
             Turn::Ready(Ok(state.push(offer, since)))
-        });
-        self.tell_news();
-        polled
+        })
     }
 
     /// Submits as many as fit; ready when it was at least one, with how many.
@@ -373,7 +339,7 @@ impl<J, T, E> Shared<J, T, E> {
         cx: &Context<'_>,
     ) -> Poll<Result<usize, ()>> {
         let since = self.since();
-        let polled = self.state.poll(cx, |state, look| {
+        self.poll(cx, |state, look| {
             if state.closed {
                 state.submitters.leave(ticket, look);
                 return Turn::Ready(Err(()));
@@ -389,13 +355,11 @@ impl<J, T, E> Shared<J, T, E> {
                 state.push(offer, since);
             }
             Turn::Ready(Ok(number))
-        });
-        self.tell_news();
-        polled
+        })
     }
 
     pub(super) fn cancel_submit(&self, ticket: Ticket) {
-        let_go(self.state.change(|state| state.submitters.give_up(ticket)));
+        let_go(self.change(|state| state.submitters.give_up(ticket)));
     }
 
     /// Whether there is a worker at all.
@@ -405,7 +369,7 @@ impl<J, T, E> Shared<J, T, E> {
 
     /// One more worker comes, besides those of the plan. False says that it is not wanted.
     pub(super) fn join(&self) -> bool {
-        self.state.change(|state| {
+        self.change(|state| {
             let wanted = state.workers < state.wanted && !state.is_stopped() && !state.is_settled();
             state.workers += usize::from(wanted);
             wanted
@@ -422,7 +386,7 @@ impl<J, T, E> Shared<J, T, E> {
         out: &mut Out<J, T, E>,
         cx: &Context<'_>,
     ) -> Poll<Next> {
-        let polled = self.state.poll(cx, |state, look| {
+        let polled = self.poll(cx, |state, look| {
             state.take_in(finished, out);
             if state.workers > state.wanted || state.is_settled() || state.is_stopped() {
                 state.idle.leave(ticket, look);
@@ -440,7 +404,6 @@ impl<J, T, E> Shared<J, T, E> {
             Turn::Ready(Next::Jobs)
         });
         out.clear();
-        self.tell_news();
         polled
     }
 
@@ -454,18 +417,17 @@ impl<J, T, E> Shared<J, T, E> {
         if finished.is_empty() && hand.is_empty() {
             return;
         }
-        self.state.change(|state| {
+        self.change(|state| {
             state.take_in(finished, out);
             state.put_back(hand, out);
         });
         out.clear();
-        self.tell_news();
     }
 
     /// A worker goes. The last one closes the pool.
     pub(super) fn leave(&self, ticket: Option<Ticket>) {
         let mut out = Out::default();
-        let_go(self.state.change(|state| {
+        let_go(self.change(|state| {
             state.workers -= 1;
             if state.workers == 0 {
                 state.stop(&mut out);
@@ -473,12 +435,11 @@ impl<J, T, E> Shared<J, T, E> {
             ticket.and_then(|ticket| state.idle.give_up(ticket))
         }));
         out.clear();
-        self.tell_news();
     }
 
     /// How many workers there shall be: those that are too many leave between two jobs.
     pub(super) fn want(&self, workers: usize) {
-        let from = self.state.change(|state| std::mem::replace(&mut state.wanted, workers));
+        let from = self.change(|state| std::mem::replace(&mut state.wanted, workers));
         if from != workers {
             self.tell(&PoolEvent::Resized { from, to: workers });
         }
@@ -486,7 +447,7 @@ impl<J, T, E> Shared<J, T, E> {
 
     /// Works on the measurements; none are taken without `measured`.
     pub(super) fn measures<R>(&self, look: impl FnOnce(&mut Measures, Backlog) -> R) -> Option<R> {
-        self.state.change(|state| {
+        self.change(|state| {
             let oldest = state.queue.front().map(|entry| entry.slip.since);
             let backlog = Backlog { queued: state.queued(), oldest, workers: state.workers };
             state.measures.as_mut().map(|measures| look(measures, backlog))
@@ -500,7 +461,7 @@ impl<J, T, E> Shared<J, T, E> {
         ticket: &mut Option<Ticket>,
         cx: &Context<'_>,
     ) -> Poll<Option<()>> {
-        let polled = self.state.poll(cx, |state, look| {
+        self.poll(cx, |state, look| {
             if state.outbox.ready() == 0 {
                 if state.is_over() {
                     state.waiting_readers.leave(ticket, look);
@@ -511,14 +472,12 @@ impl<J, T, E> Shared<J, T, E> {
             state.waiting_readers.leave(ticket, look);
             state.outbox.read(into, state.portion());
             Turn::Ready(Some(()))
-        });
-        self.tell_news();
-        polled
+        })
     }
 
     /// A reader goes. What it has in hand goes to the others; the last one's is discarded with all the rest.
     pub(super) fn drop_reader(&self, ticket: Option<Ticket>, left: &mut VecDeque<Completion<J, T, E>>) {
-        let (waker, gone) = self.state.change(|state| {
+        let (waker, gone) = self.change(|state| {
             state.outbox.put_back(left);
             let gone = match state.readers {
                 Readers::Some(number @ 2..) => {
@@ -535,16 +494,15 @@ impl<J, T, E> Shared<J, T, E> {
         });
         let_go(waker);
         gone.into_iter().for_each(panics::let_go);
-        self.tell_news();
     }
 
     /// Takes all that is done and was not read.
     pub(super) fn take_unread(&self) -> Vec<Completion<J, T, E>> {
-        self.state.change(|state| state.outbox.skip_to(state.next_order)).into()
+        self.change(|state| state.outbox.skip_to(state.next_order)).into()
     }
 
     pub(super) fn add_reader(&self) {
-        self.state.change(|state| match &mut state.readers {
+        self.change(|state| match &mut state.readers {
             Readers::Some(number) => *number += 1,
             Readers::NotYet => state.readers = Readers::Some(1),
             Readers::Gone => {
@@ -557,18 +515,18 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     pub(super) fn add_intake(&self) {
-        self.state.change(|state| state.intakes += 1);
+        self.change(|state| state.intakes += 1);
     }
 
     pub(super) fn drop_intake(&self) {
-        self.state.change(|state| {
+        self.change(|state| {
             state.intakes -= 1;
             state.closed |= state.intakes == 0;
         });
     }
 
     pub(super) fn close(&self) {
-        self.state.change(|state| state.closed = true);
+        self.change(|state| state.closed = true);
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -578,14 +536,13 @@ impl<J, T, E> Shared<J, T, E> {
     /// Has no job begun any more.
     pub(super) fn stop(&self) {
         let mut out = Out::default();
-        self.state.change(|state| state.stop(&mut out));
+        self.change(|state| state.stop(&mut out));
         out.clear();
-        self.tell_news();
     }
 
     /// Takes what was left over, in the order of submission.
     pub(super) fn take_left(&self) -> Vec<(JobId, J)> {
-        let mut left = self.state.change(|state| std::mem::take(&mut state.left));
+        let mut left = self.change(|state| std::mem::take(&mut state.left));
         left.sort_unstable_by_key(|entry| entry.slip.id);
         left.into_iter().map(|entry| (entry.slip.id, entry.job)).collect()
     }
@@ -593,18 +550,17 @@ impl<J, T, E> Shared<J, T, E> {
     /// The owner is gone.
     pub(super) fn abandon(&self) {
         let mut out = Out::default();
-        let left = self.state.change(|state| {
+        let left = self.change(|state| {
             state.abandoned = true;
             state.stop(&mut out);
             std::mem::take(&mut state.left)
         });
         out.clear();
         left.into_iter().for_each(|entry| panics::let_go(entry.job));
-        self.tell_news();
     }
 
     pub(super) fn poll_settled(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<Settled> {
-        self.state.poll(cx, |state, look| {
+        self.poll(cx, |state, look| {
             if !state.is_settled() {
                 return state.settling.wait(1, ticket, look);
             }
@@ -614,7 +570,7 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     pub(super) fn cancel_settled(&self, ticket: Ticket) {
-        let_go(self.state.change(|state| state.settling.give_up(ticket)));
+        let_go(self.change(|state| state.settling.give_up(ticket)));
     }
 
     pub(super) fn counts(&self) -> Settled {
@@ -636,12 +592,4 @@ impl<J, T, E> Shared<J, T, E> {
             workers,
         })
     }
-}
-
-/// What waits, and for whom.
-pub(super) struct Backlog {
-    pub(super) queued: usize,
-    /// Since when the first in the queue waits.
-    pub(super) oldest: Option<Instant>,
-    pub(super) workers: usize,
 }
