@@ -238,6 +238,8 @@ impl<B: Blueprint> Pipeline<B> {
     /// A key has a place while it has something to do, and no longer: there may be any number of them. While
     /// one is stuck, or waits to be tried again, the others go on, until [so many](Pipeline::per_key) items
     /// of that key are in the stage, or the stage is [so far](Pipeline::ahead) past the oldest.
+    /// Inside it are, however long one is stuck, at most as many items as there may be keys times those of a
+    /// key, and as many results as may be [unread](Pipeline::unread).
     pub fn stage_by_key<U, E, K, N, F, Fut>(
         self,
         name: &'static str,

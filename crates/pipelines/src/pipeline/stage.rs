@@ -278,7 +278,8 @@ impl<B: Blueprint, F, E: Send + 'static> Pipeline<Staged<B, F, E>> {
         self
     }
 
-    /// Tries failed jobs again, each in the hands of its worker.
+    /// Tries failed jobs again, each in the hands of its worker. Where backoff has to heed others who call the
+    /// same server, or a breaker, see [`stage_through`](Pipeline::stage_through).
     pub fn retry(mut self, retry: Retry) -> Self
     where
         B::Item: Clone,

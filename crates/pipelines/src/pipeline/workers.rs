@@ -50,6 +50,9 @@ impl Workers {
     /// are the items inside the stage, of which there are at most [so many](crate::Pipeline::unread) besides
     /// those that its workers do: a full stage has a queue, and so [`QueueWait`](crate::QueueWait) grows when
     /// the stage holds the source up. A worker that is one too many leaves between two jobs.
+    ///
+    /// # Panics
+    /// If the controller does, when it is asked how long its window is.
     pub fn adaptive(workers: RangeInclusive<usize>, controller: impl Controller) -> Self {
         let window = controller.window();
         let controller = Steady { controller: Box::new(controller), window };
