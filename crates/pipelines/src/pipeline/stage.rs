@@ -278,8 +278,8 @@ impl<B: Blueprint, F, E: Send + 'static> Pipeline<Staged<B, F, E>> {
         self
     }
 
-    /// Tries failed jobs again, each in the hands of its worker. Where backoff has to heed others who call the
-    /// same server, or a breaker, see [`stage_through`](Pipeline::stage_through).
+    /// Tries failed jobs again, each in the hands of its worker. Where backoff has to heed a breaker, or
+    /// others who call the same server, see [`stage_through`](Pipeline::stage_through).
     pub fn retry(mut self, retry: Retry) -> Self
     where
         B::Item: Clone,
