@@ -328,8 +328,9 @@ impl<B: Blueprint, P, F, E: Send + 'static> Pipeline<Staged<B, Through<P, F>, E>
     /// limit holds the stage up, and gives up no job. Without this a refusal is a failure,
     /// [`Refused`](crate::Reason::Refused).
     ///
-    /// That is for jobs whose work was not begun. A refusal that stays one, such as of a limiter that was
-    /// closed or by a deadline, is a failure in any case.
+    /// That is for jobs whose work was not begun: for those that are refused between two attempts, have the
+    /// stack's retry [wait](weirs_resilience::Retry::wait_for_ready). A refusal that stays one, such as of a
+    /// limiter that was closed or by a deadline, is a failure in any case.
     pub fn wait_when_refused(mut self) -> Self {
         self.blueprint.work.waits = true;
         self

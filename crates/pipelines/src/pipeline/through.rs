@@ -85,7 +85,7 @@ impl<P, F> Through<P, F> {
                 }
             }
             let reason = match (&result, gave_up) {
-                (Err(Error::Rejected(_)), _) => Some(Reason::Refused),
+                (Err(Error::Rejected(_)), _) | (_, Some(GiveUp::Refused)) => Some(Reason::Refused),
                 (_, Some(GiveUp::Permanent)) => Some(Reason::Permanent),
                 _ => None,
             };
