@@ -6,11 +6,13 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use weirs_runtime::{Instant, PanicPayload, Sleep};
+use weirs_runtime::{Instant, Sleep};
 
 use super::desk::{Desk, add};
+use super::ending::{Ending, Tried, Trouble};
 use super::flow::TURN;
 use super::retry::Retry;
 use super::site::{PipelineEvent, Site};
@@ -24,6 +26,8 @@ pub(super) struct Entry<T> {
     pub(super) number: u64,
     pub(super) item: T,
     pub(super) redrives: u32,
+    /// When the stage took it, if somebody wants to know.
+    pub(super) since: Instant,
 }
 
 /// What came of a job.
@@ -44,13 +48,18 @@ pub(super) struct Failure<T, E> {
     pub(super) redrives: u32,
 }
 
-pub(super) enum Trouble<E> {
-    Error(E),
-    Panicked(PanicPayload),
+impl<T, E> Failure<T, E> {
+    /// Counts it as what it is.
+    pub(super) fn count(&self, desk: &Desk) {
+        add(if let Trouble::Expired = self.trouble { &desk.expired } else { &desk.failed }, 1);
+    }
 }
 
 /// Which errors are worth another attempt.
 pub(super) type Transient<E> = Box<dyn Fn(&E) -> bool + Send + Sync>;
+
+/// By when a job has to begin.
+pub(super) type Expires<T> = Arc<dyn Fn(&T) -> Option<Instant> + Send + Sync>;
 
 /// What a stage does with each job.
 pub(super) struct Duty<T, F, E> {
@@ -59,8 +68,28 @@ pub(super) struct Duty<T, F, E> {
     pub(super) keep: Option<fn(&T) -> T>,
     pub(super) retry: Option<Retry>,
     pub(super) transient: Option<Transient<E>>,
+    pub(super) expires: Option<Expires<T>>,
     pub(super) desk: Arc<Desk>,
     pub(super) site: Site,
+}
+
+impl<T, F, E> Duty<T, F, E> {
+    /// Whether a job is too late to begin, and by when others of its attempts have to.
+    fn look_at(&self, job: &T, now: &mut Instant) -> (bool, Instant) {
+        if self.keep.is_some() || self.desk.gauge.is_some() {
+            *now = self.site.clock().now();
+        }
+        let Some(deadline) = self.expires.as_ref().and_then(|expires| expires(job)) else {
+            return (false, Instant::FAR_FUTURE);
+        };
+        *now = self.site.clock().now();
+        (deadline <= *now, deadline)
+    }
+
+    /// Whether there would be no time left after this pause.
+    fn is_too_late(&self, deadline: Instant, pause: Duration) -> bool {
+        deadline != Instant::FAR_FUTURE && deadline <= self.site.clock().now() + pause
+    }
 }
 
 impl<T: Send + 'static, F, E> Duty<T, F, E> {
@@ -76,8 +105,15 @@ impl<T: Send + 'static, F, E> Duty<T, F, E> {
         match outcome.result {
             Ok(result) => self.hand_back(Left::Finished, outcome.number, result),
             Err(failure) => {
-                add(&self.desk.failed, 1);
                 let Failure { job, trouble, .. } = *failure;
+                if let Trouble::Expired = trouble {
+                    match job {
+                        Some(job) => self.hand_back(Left::Waiting, outcome.number, job),
+                        None => add(&self.desk.expired, 1),
+                    }
+                    return;
+                }
+                add(&self.desk.failed, 1);
                 if let Some(job) = job {
                     self.site.hand_back(self.desk.name, Left::Failed, outcome.number, job);
                 }
@@ -92,8 +128,12 @@ pin_project! {
     pub(super) struct Attempt<T, Fut> {
         number: u64,
         redrives: u32,
+        // How often it was begun here, and how often its work was, which a stack may begin more often.
         attempts: u32,
+        tried: u32,
+        since: Instant,
         first_at: Instant,
+        deadline: Instant,
         // The job, before it begins and between two attempts; or a copy of it, while one runs.
         job: Option<T>,
         #[pin]
@@ -104,6 +144,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<Fut> {
+        New,
         Begins,
         Runs {
             #[pin]
@@ -119,9 +160,18 @@ pin_project! {
 
 impl<T, Fut> Attempt<T, Fut> {
     pub(super) fn new(entry: Entry<T>) -> Self {
-        let Entry { number, item, redrives } = entry;
-        let first_at = Instant::FAR_FUTURE;
-        Self { number, redrives, attempts: 0, first_at, job: Some(item), state: State::Begins }
+        let Entry { number, item, redrives, since } = entry;
+        Self {
+            number,
+            redrives,
+            attempts: 0,
+            tried: 0,
+            since,
+            first_at: Instant::FAR_FUTURE,
+            deadline: Instant::FAR_FUTURE,
+            job: Some(item),
+            state: State::New,
+        }
     }
 
     pub(super) fn poll<F, U, E>(
@@ -131,7 +181,7 @@ impl<T, Fut> Attempt<T, Fut> {
     ) -> Poll<Outcome<T, U, E>>
     where
         F: Fn(T) -> Fut,
-        Fut: Future<Output = Result<U, E>>,
+        Fut: Future<Output: Ending<Value = U, Error = E>>,
     {
         let mut this = self.project();
         let mut turn = 0;
@@ -142,12 +192,21 @@ impl<T, Fut> Attempt<T, Fut> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let trouble = match this.state.as_mut().project() {
+            let (trouble, known) = match this.state.as_mut().project() {
+                StateProjection::New => {
+                    let Some(job) = &this.job else { unreachable!("a job that is new is there") };
+                    match contain(|| duty.look_at(job, this.first_at)) {
+                        Ok((false, deadline)) => {
+                            *this.deadline = deadline;
+                            this.state.set(State::Begins);
+                            continue;
+                        }
+                        Ok((true, _)) => (Trouble::Expired, None),
+                        Err(payload) => (Trouble::Panicked(payload), None),
+                    }
+                }
                 StateProjection::Begins => {
                     let Some(job) = this.job.take() else { unreachable!("a job that begins is there") };
-                    if *this.attempts == 0 && duty.keep.is_some() {
-                        *this.first_at = duty.site.clock().now();
-                    }
                     *this.attempts = this.attempts.saturating_add(1);
                     let begun = contain(|| {
                         *this.job = duty.keep.map(|keep| keep(&job));
@@ -158,22 +217,32 @@ impl<T, Fut> Attempt<T, Fut> {
                             this.state.set(State::Runs { future });
                             continue;
                         }
-                        Err(payload) => Trouble::Panicked(payload),
+                        Err(payload) => {
+                            *this.tried = this.tried.saturating_add(1);
+                            (Trouble::Panicked(payload), None)
+                        }
                     }
                 }
                 StateProjection::Runs { future } => {
                     let ended = ready!(poll_contained(future, cx));
                     // Its destructor is a part of the job.
                     let dropped = contain(|| this.state.set(State::Over));
+                    let ended = ended.map(Ending::tried);
+                    let tried = ended.as_ref().map_or(1, |tried| tried.attempts);
+                    *this.tried = this.tried.saturating_add(tried);
+                    add(&duty.desk.retried, u64::from(tried.saturating_sub(1)));
                     match (ended, dropped) {
-                        (Ok(Ok(result)), Ok(())) => {
+                        (Ok(Tried { result: Ok(result), .. }), Ok(())) => {
                             if let Some(kept) = this.job.take() {
                                 let_go(kept);
                             }
+                            if let Some(gauge) = &duty.desk.gauge {
+                                gauge.ends(*this.since, *this.first_at, duty.site.clock().now());
+                            }
                             return Poll::Ready(Outcome { number: *this.number, result: Ok(result) });
                         }
-                        (Ok(Err(error)), Ok(())) => Trouble::Error(error),
-                        (Err(payload), _) | (_, Err(payload)) => Trouble::Panicked(payload),
+                        (Ok(Tried { result: Err(trouble), reason, .. }), Ok(())) => (trouble, reason),
+                        (Err(payload), _) | (_, Err(payload)) => (Trouble::Panicked(payload), None),
                     }
                 }
                 StateProjection::Rests { sleep } => {
@@ -184,14 +253,15 @@ impl<T, Fut> Attempt<T, Fut> {
                 StateProjection::Over => unreachable!("it is not polled after its end"),
             };
             let (may, final_reason) = match &trouble {
+                Trouble::Expired => (false, Reason::Expired),
                 Trouble::Panicked(_) => {
                     (duty.retry.is_some_and(|retry| retry.tries_panics()), Reason::Panicked)
                 }
                 Trouble::Error(error) => match &duty.transient {
-                    None => (true, Reason::Exhausted),
+                    None => (true, known.unwrap_or(Reason::Exhausted)),
                     // A panic of the question is an answer, too.
                     Some(is_transient) => match contain(|| is_transient(error)) {
-                        Ok(true) => (true, Reason::Exhausted),
+                        Ok(true) => (true, known.unwrap_or(Reason::Exhausted)),
                         Ok(false) => (false, Reason::Permanent),
                         Err(payload) => {
                             let_go(payload);
@@ -201,7 +271,8 @@ impl<T, Fut> Attempt<T, Fut> {
                 },
             };
             let pause = duty.retry.filter(|_| may && this.job.is_some());
-            if let Some(pause) = pause.and_then(|retry| retry.pause_after(*this.attempts)) {
+            let pause = pause.and_then(|retry| retry.pause_after(*this.attempts));
+            if let Some(pause) = pause.filter(|pause| !duty.is_too_late(*this.deadline, *pause)) {
                 add(&duty.desk.retried, 1);
                 let (stage, attempts) = (duty.desk.name, *this.attempts);
                 duty.site.tell(&PipelineEvent::Retried { stage, attempts, after: pause });
@@ -210,13 +281,18 @@ impl<T, Fut> Attempt<T, Fut> {
                 continue;
             }
             this.state.set(State::Over);
+            let now = duty.site.clock().now();
+            match &duty.desk.gauge {
+                Some(gauge) if *this.attempts > 0 => gauge.ends(*this.since, *this.first_at, now),
+                _ => {}
+            }
             let failure = Failure {
                 job: this.job.take(),
                 trouble,
                 reason: final_reason,
-                attempts: *this.attempts,
-                first_at: *this.first_at,
-                last_at: duty.site.clock().now(),
+                attempts: *this.tried,
+                first_at: if *this.first_at == Instant::FAR_FUTURE { now } else { *this.first_at },
+                last_at: now,
                 redrives: *this.redrives,
             };
             return Poll::Ready(Outcome { number: *this.number, result: Err(Box::new(failure)) });
@@ -231,6 +307,7 @@ impl<T, Fut> Attempt<T, Fut> {
         let mut this = self.project();
         let left = match this.state.as_ref().get_ref() {
             State::Over => return,
+            State::New => Left::Waiting,
             State::Begins if *this.attempts == 0 => Left::Waiting,
             _ => Left::Interrupted,
         };
@@ -285,7 +362,7 @@ where
     D: Deref<Target = Duty<T, F, E>>,
     T: Send + 'static,
     F: Fn(T) -> Fut,
-    Fut: Future<Output = Result<U, E>>,
+    Fut: Future<Output: Ending<Value = U, Error = E>>,
 {
     type Output = Outcome<T, U, E>;
 
@@ -311,6 +388,10 @@ impl<T: Send + 'static, F, E> Waiting<T, F, E> {
 
     pub(super) fn item(&self) -> Option<&T> {
         self.entry.as_ref().map(|entry| &entry.item)
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.entry.as_ref().map_or(0, |entry| entry.number)
     }
 
     /// It begins.

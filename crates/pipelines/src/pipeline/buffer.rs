@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use weirs_channels_utils::{Batches, Overflow, Sender, channel};
+use weirs_runtime::{Clock, Instant};
 
 use super::desk::{Edge, bump};
 use super::flow::{Flow, TURN};
+use super::fork::Either;
 use super::plan::{Blueprint, Check};
-use super::site::{Cause, Site};
+use super::site::{Cause, PipelineEvent, Site};
 use super::unprocessed::Left;
 use crate::panics::contain;
 use crate::turn::yield_now;
@@ -49,39 +51,109 @@ impl<B: Blueprint> Blueprint for Buffered<B> {
     }
 
     fn assemble(self, site: Site) -> impl Flow<Item = B::Item> {
-        let flow = self.upstream.assemble(site.clone());
-        let edge = site.edge();
-        let capacity = NonZeroUsize::new(self.capacity).unwrap_or(NonZeroUsize::MIN);
-        let builder = channel(capacity).overflow(self.overflow).clock(site.clock());
-        let (sender, receiver) = builder.build();
-        let at_once = (self.capacity / 4).clamp(1, MOST_AT_ONCE);
-        let batch =
-            NonZeroUsize::new((self.capacity / 2).clamp(1, MOST_AT_ONCE)).unwrap_or(NonZeroUsize::MIN);
-        site.run(pump(flow, sender, at_once, Arc::clone(&edge), site.clone()));
-        AfterBuffer { batches: Some(receiver.batches(batch)), edge, site }
+        let Self { upstream, capacity, overflow } = self;
+        let flow = upstream.assemble(site.clone());
+        match site.is_measured() {
+            false => Either::Left { flow: boundary::<_, Bare<_>>(flow, capacity, overflow, site) },
+            true => Either::Right { flow: boundary::<_, Stamped<_>>(flow, capacity, overflow, site) },
+        }
+    }
+}
+
+/// Has what is before it run in a task of its own, and gives what comes out of that.
+fn boundary<W, P>(flow: W, capacity: usize, overflow: Overflow, site: Site) -> AfterBuffer<P>
+where
+    W: Flow,
+    P: Parcel<Item = W::Item>,
+{
+    let at_least_one = |number| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
+    let edge = site.edge();
+    let (sender, receiver) = channel(at_least_one(capacity)).overflow(overflow).clock(site.clock()).build();
+    let at_once = (capacity / 4).clamp(1, MOST_AT_ONCE);
+    let batch = at_least_one((capacity / 2).clamp(1, MOST_AT_ONCE));
+    site.run(pump::<W, P>(flow, sender, at_once, Arc::clone(&edge), site.clone()));
+    AfterBuffer { batches: Some(receiver.batches(batch)), capacity, edge, site }
+}
+
+/// An item in a buffer: with the time since when it is there, or without.
+trait Parcel: Send + 'static {
+    type Item: Send + 'static;
+
+    fn pack(item: Self::Item, clock: &Clock) -> Self;
+
+    /// It is taken out.
+    fn unpack(self, edge: &Edge, clock: &Clock) -> Self::Item;
+
+    fn into_item(self) -> Self::Item;
+}
+
+/// An item of which nobody wants to know how long it waits.
+struct Bare<T>(T);
+
+struct Stamped<T> {
+    item: T,
+    since: Instant,
+}
+
+impl<T: Send + 'static> Parcel for Bare<T> {
+    type Item = T;
+
+    fn pack(item: T, _: &Clock) -> Self {
+        Self(item)
+    }
+
+    fn unpack(self, _: &Edge, _: &Clock) -> T {
+        self.0
+    }
+
+    fn into_item(self) -> T {
+        self.0
+    }
+}
+
+impl<T: Send + 'static> Parcel for Stamped<T> {
+    type Item = T;
+
+    fn pack(item: T, clock: &Clock) -> Self {
+        Self { item, since: clock.now() }
+    }
+
+    fn unpack(self, edge: &Edge, clock: &Clock) -> T {
+        if let Some(waits) = &edge.waits {
+            waits.add(self.since, clock.now());
+        }
+        self.item
+    }
+
+    fn into_item(self) -> T {
+        self.item
     }
 }
 
 /// What a boundary's task has in its hands.
-struct Cork<T: Send + 'static> {
-    items: VecDeque<T>,
+struct Cork<P: Parcel> {
+    items: VecDeque<P>,
     edge: Arc<Edge>,
     site: Site,
 }
 
-impl<T: Send + 'static> Drop for Cork<T> {
+impl<P: Parcel> Drop for Cork<P> {
     fn drop(&mut self) {
         let sent = self.edge.sent.load(Ordering::Relaxed);
-        for (number, item) in (sent..).zip(self.items.drain(..)) {
-            self.site.hand_back("buffer", Left::Waiting, number, item);
+        for (number, parcel) in (sent..).zip(self.items.drain(..)) {
+            self.site.hand_back("buffer", Left::Waiting, number, parcel.into_item());
         }
     }
 }
 
 /// The task of a boundary: sends what comes, several at once if several are ready.
-async fn pump<W: Flow>(flow: W, sender: Sender<W::Item>, at_once: usize, edge: Arc<Edge>, site: Site) {
+async fn pump<W, P>(flow: W, sender: Sender<P>, at_once: usize, edge: Arc<Edge>, site: Site)
+where
+    W: Flow,
+    P: Parcel<Item = W::Item>,
+{
     let clock = site.clock().clone();
-    let mut cork = Cork { items: VecDeque::new(), edge, site: site.clone() };
+    let mut cork: Cork<P> = Cork { items: VecDeque::new(), edge, site: site.clone() };
     let mut flow = pin!(Some(flow));
     let mut closed = pin!(sender.closed());
     let mut slow = false;
@@ -100,7 +172,7 @@ async fn pump<W: Flow>(flow: W, sender: Sender<W::Item>, at_once: usize, edge: A
                 let Some(running) = flow.as_mut().as_pin_mut() else { break };
                 // What the user wrote is contained where it is called; this is for destructors.
                 match contain(|| running.poll_next(cx)) {
-                    Ok(Poll::Ready(Some(item))) => cork.items.push_back(item),
+                    Ok(Poll::Ready(Some(item))) => cork.items.push_back(P::pack(item, &clock)),
                     Ok(Poll::Ready(None)) => flow.set(None),
                     Ok(Poll::Pending) if cork.items.is_empty() => {
                         began = None;
@@ -128,6 +200,7 @@ async fn pump<W: Flow>(flow: W, sender: Sender<W::Item>, at_once: usize, edge: A
             poll_fn(|cx| {
                 let polled = send.as_mut().poll(cx);
                 if polled.is_pending() {
+                    is_full(&site, &cork.edge);
                     // Those before it do not have to wait.
                     if let Some(running) = flow.as_mut().as_pin_mut() {
                         if let Err(payload) = contain(|| running.poll_progress(cx)) {
@@ -143,7 +216,9 @@ async fn pump<W: Flow>(flow: W, sender: Sender<W::Item>, at_once: usize, edge: A
         let left = cork.items.len() as u64;
         cork.edge.sent.fetch_add(u64::from(number) - left, Ordering::Relaxed);
         let dropped = sender.stats().dropped;
-        cork.edge.dropped.store(dropped, Ordering::Relaxed);
+        if cork.edge.dropped.swap(dropped, Ordering::Relaxed) < dropped {
+            is_full(&site, &cork.edge);
+        }
         match sent {
             Err(error) if error.is_closed() => break,
             Err(error) => {
@@ -158,39 +233,63 @@ async fn pump<W: Flow>(flow: W, sender: Sender<W::Item>, at_once: usize, edge: A
     }
 }
 
+/// There is no room in the buffer: whoever wants to know is told once.
+fn is_full(site: &Site, edge: &Edge) {
+    if let (true, Some(stage)) = (site.is_observed(), edge.before.get()) {
+        if !edge.full.swap(true, Ordering::Relaxed) {
+            site.tell(&PipelineEvent::Full { stage });
+        }
+    }
+}
+
 /// What comes out of a boundary.
-struct AfterBuffer<T: Send + 'static> {
-    batches: Option<Batches<T>>,
+struct AfterBuffer<P: Parcel> {
+    batches: Option<Batches<P>>,
+    capacity: usize,
     edge: Arc<Edge>,
     site: Site,
 }
 
-impl<T: Send + 'static> Unpin for AfterBuffer<T> {}
+impl<P: Parcel> Unpin for AfterBuffer<P> {}
 
-impl<T: Send + 'static> Flow for AfterBuffer<T> {
-    type Item = T;
+impl<P: Parcel> AfterBuffer<P> {
+    /// Tells when a buffer that was full is half free.
+    fn is_free(&self) {
+        if self.edge.queued() <= self.capacity as u64 / 2 && self.edge.full.swap(false, Ordering::Relaxed) {
+            if let Some(stage) = self.edge.before.get() {
+                self.site.tell(&PipelineEvent::Free { stage });
+            }
+        }
+    }
+}
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+impl<P: Parcel> Flow for AfterBuffer<P> {
+    type Item = P::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<P::Item>> {
         let this = &mut *self;
         let Some(batches) = &mut this.batches else { return Poll::Ready(None) };
         let polled = Pin::new(batches).poll_next(cx);
         if let Poll::Ready(Some(_)) = &polled {
             bump(&this.edge.received);
+            if this.edge.full.load(Ordering::Relaxed) {
+                this.is_free();
+            }
         }
-        polled
+        polled.map(|parcel| parcel.map(|parcel| parcel.unpack(&this.edge, this.site.clock())))
     }
 
     fn poll_progress(self: Pin<&mut Self>, _: &mut Context<'_>) {}
 }
 
-impl<T: Send + 'static> Drop for AfterBuffer<T> {
+impl<P: Parcel> Drop for AfterBuffer<P> {
     fn drop(&mut self) {
         let Some(batches) = self.batches.take() else { return };
         let mut receiver = batches.into_receiver();
         receiver.close();
         let received = self.edge.received.load(Ordering::Relaxed);
-        for (number, item) in (received..).zip(receiver.remaining()) {
-            self.site.hand_back("buffer", Left::Waiting, number, item);
+        for (number, parcel) in (received..).zip(receiver.remaining()) {
+            self.site.hand_back("buffer", Left::Waiting, number, parcel.into_item());
         }
     }
 }

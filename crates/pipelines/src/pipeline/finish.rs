@@ -46,6 +46,9 @@ impl End {
 
     fn delivered(&self) {
         bump(&self.desk.given);
+        if let Some(gauge) = &self.desk.gauge {
+            gauge.passes(self.site.clock().now());
+        }
     }
 
     fn interrupted(&self) {

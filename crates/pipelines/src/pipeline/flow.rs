@@ -50,7 +50,7 @@ pin_project! {
 
 impl<S: Stream> Origin<S> {
     pub(super) fn new(stream: S, site: Site) -> Self {
-        let desk = site.desk("source", 1);
+        let desk = site.desk_of_end("source");
         Self { stream: Some(stream), site, desk, ticket: None }
     }
 }
@@ -74,6 +74,9 @@ impl<S: Stream<Item: Send + 'static> + Send + 'static> Flow for Origin<S> {
             Ok(Some(item)) => {
                 bump(&this.desk.taken);
                 bump(&this.desk.given);
+                if let Some(gauge) = &this.desk.gauge {
+                    gauge.passes(this.site.clock().now());
+                }
                 return Poll::Ready(Some(item));
             }
             Ok(None) => {}

@@ -15,13 +15,17 @@ use pin_project_lite::pin_project;
 use weirs_channels_utils::{Sender, StreamUtil, bounded};
 use weirs_runtime::Runtime;
 
+use super::ahead::Ahead;
 use super::attempt::{Duty, Entry, Held, Outcome, Unread, Waiting};
+use super::ending::Ending;
 use super::feed::Feed;
 use super::flow::{Flow, TURN};
-use super::site::{Alive, Cause};
+use super::gate::{Gate, manage};
+use super::site::{Alive, Cause, PipelineEvent};
 use super::unprocessed::Left;
+use super::workers::Workers;
 use crate::panics::contain;
-use crate::{Completion, Results, Worker, WorkerPool};
+use crate::{Completion, PoolEvent, Results, Worker, WorkerPool};
 
 pin_project! {
     /// A stage that does several jobs at once: at most `most` are inside it, done and not handed on ones
@@ -43,6 +47,7 @@ pin_project! {
         unread: VecDeque<Outcome<W::Item, U, E>>,
         inside: usize,
         most: usize,
+        ahead: Option<Ahead>,
         ended: bool,
         duty: Arc<Duty<W::Item, F, E>>,
     }
@@ -80,7 +85,18 @@ where
     /// Tasks of a runtime.
     Pool { pool: Option<Pool<T, U, E>>, results: Option<PoolResults<T, U, E>> },
     /// The caller's task.
-    Here { sender: Option<Sender<Waiting<T, F, E>>>, results: Option<LocalResults<T, F, U, E>> },
+    Here {
+        sender: Option<Sender<Waiting<T, F, E>>>,
+        results: Option<LocalResults<T, F, U, E>>,
+        /// If a controller says how many jobs run at once.
+        managed: Option<Managed>,
+    },
+}
+
+/// Where jobs wait for their turn, and who says how many have it.
+pub(super) struct Managed {
+    gate: Arc<Gate>,
+    manager: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 /// How a stage does its jobs.
@@ -124,7 +140,7 @@ where
     F: Fn(T) -> Fut + Send + Sync + 'static,
     U: Send + 'static,
     E: Send + 'static,
-    Fut: Future<Output = Result<U, E>> + Send + 'static,
+    Fut: Future<Output: Ending<Value = U, Error = E>> + Send + 'static,
 {
     type Job = Entry<T>;
     type Output = Outcome<T, U, E>;
@@ -132,6 +148,29 @@ where
 
     async fn work(&mut self, entry: Entry<T>) -> Result<Outcome<T, U, E>, Infallible> {
         Ok(Held::new(entry, &*self.duty).await)
+    }
+}
+
+/// Has what happens in a stage's pool seen at the stage.
+fn forward<T, F, E>(duty: Arc<Duty<T, F, E>>) -> impl Fn(&PoolEvent<'_>) + Send + Sync + 'static
+where
+    T: Send + 'static,
+    F: Send + Sync + 'static,
+    E: Send + 'static,
+{
+    move |event| {
+        let stage = duty.desk.name;
+        match *event {
+            PoolEvent::WorkerStarted { worker } => {
+                duty.site.tell(&PipelineEvent::WorkerStarted { stage, worker });
+            }
+            PoolEvent::WorkerEnded { worker } => {
+                duty.site.tell(&PipelineEvent::WorkerEnded { stage, worker });
+            }
+            PoolEvent::Resized { from, to } => duty.resized(from, to),
+            // Jobs of a stage have their events from the stage, and it never hands in too many.
+            _ => {}
+        }
     }
 }
 
@@ -143,10 +182,10 @@ where
     E: Send + 'static,
 {
     /// `most` is how many jobs will be inside at most.
-    pub(super) fn new<Fut>(duty: &Arc<Duty<T, F, E>>, workers: usize, most: usize, order: Order<T>) -> Self
+    pub(super) fn new<Fut>(duty: &Arc<Duty<T, F, E>>, workers: Workers, most: usize, order: Order<T>) -> Self
     where
         F: Fn(T) -> Fut,
-        Fut: Future<Output = Result<U, E>> + Send + 'static,
+        Fut: Future<Output: Ending<Value = U, Error = E>> + Send + 'static,
     {
         let runtime = duty.site.runtime().cloned();
         match (runtime, order) {
@@ -159,13 +198,13 @@ where
     fn pool<Fut>(
         runtime: &Runtime,
         duty: &Arc<Duty<T, F, E>>,
-        workers: usize,
+        workers: Workers,
         most: usize,
         ordered: bool,
     ) -> Self
     where
         F: Fn(T) -> Fut,
-        Fut: Future<Output = Result<U, E>> + Send + 'static,
+        Fut: Future<Output: Ending<Value = U, Error = E>> + Send + 'static,
     {
         let hand = {
             let duty = Arc::clone(duty);
@@ -175,12 +214,21 @@ where
             }
         };
         // There is always room: no more than `most` are handed in.
-        let builder = WorkerPool::with_workers(hand).workers(workers).queue(most).unread(most);
+        let is_adaptive = workers.controller.is_some();
+        let builder = WorkerPool::with_workers(hand).queue(most).unread(most);
+        let builder = match workers.controller {
+            None => builder.workers(workers.most),
+            Some(controller) => builder.adaptive(workers.least..=workers.most, controller),
+        };
         let builder = if ordered { builder.ordered() } else { builder };
+        let builder = match is_adaptive || duty.site.is_observed() {
+            true => builder.on_event(forward(Arc::clone(duty))),
+            false => builder,
+        };
         // The numbers were checked: what is wrong is the executor.
         let Ok(pool) = builder.build(runtime) else {
             duty.site.fail(duty.desk.name, Cause::Lost);
-            return Self::Here { sender: None, results: None };
+            return Self::Here { sender: None, results: None, managed: None };
         };
         let results = Some(pool.results());
         Self::Pool { pool: Some(pool), results }
@@ -189,21 +237,32 @@ where
     fn here<Fut>(
         runtime: Option<Runtime>,
         duty: &Arc<Duty<T, F, E>>,
-        workers: usize,
+        workers: Workers,
         most: usize,
         order: Order<T>,
     ) -> Self
     where
         F: Fn(T) -> Fut,
-        Fut: Future<Output = Result<U, E>> + Send + 'static,
+        Fut: Future<Output: Ending<Value = U, Error = E>> + Send + 'static,
     {
         let at_least_one = |number| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
         let (sender, receiver) = bounded::<Waiting<T, F, E>>(at_least_one(most));
-        let workers = at_least_one(workers);
+        let at_once = at_least_one(workers.most);
+        let managed = workers.controller.is_some().then(|| {
+            let gate = Gate::new(&workers, duty.site.clock());
+            let manager = Box::pin(manage(Arc::clone(&gate), workers, Arc::clone(duty)));
+            Managed { gate, manager }
+        });
+        let gate = managed.as_ref().map(|managed| Arc::clone(&managed.gate));
         let shared = Arc::clone(duty);
         let start = move |waiting: Waiting<T, F, E>| {
+            let pass = gate.clone().map(|gate| gate.pass(waiting.number()));
             let (held, duty, runtime) = (waiting.begin(), Arc::clone(&shared), runtime.clone());
             async move {
+                let _pass = match pass {
+                    Some(pass) => Some(pass.await),
+                    None => None,
+                };
                 let outcome = match (held, runtime) {
                     (None, _) => None,
                     (Some(held), None) => Some(held.await),
@@ -221,15 +280,15 @@ where
             }
         };
         let results: LocalResults<T, F, U, E> = match order {
-            Order::Ordered => Box::pin(receiver.map_concurrent(workers, start).unread(most)),
-            Order::Unordered => Box::pin(receiver.map_concurrent_unordered(workers, start).unread(most)),
+            Order::Ordered => Box::pin(receiver.map_concurrent(at_once, start).unread(most)),
+            Order::Unordered => Box::pin(receiver.map_concurrent_unordered(at_once, start).unread(most)),
             Order::ByKey { key_of, per_key } => {
                 let key_of = move |waiting: &Waiting<T, F, E>| waiting.item().map_or(0, &key_of);
-                let by_key = receiver.map_by_key(key_of, workers, at_least_one(per_key), start);
+                let by_key = receiver.map_by_key(key_of, at_once, at_least_one(per_key), start);
                 Box::pin(by_key.unread(most))
             }
         };
-        Self::Here { sender: Some(sender), results: Some(results) }
+        Self::Here { sender: Some(sender), results: Some(results), managed }
     }
 
     /// There is room for as many as may be inside. What a crew that is lost does not take is handed back.
@@ -239,7 +298,10 @@ where
                 Ok(_) => return,
                 Err(refused) => refused.into_inner(),
             },
-            Self::Here { sender: Some(sender), .. } => {
+            Self::Here { sender: Some(sender), managed, .. } => {
+                if let Some(managed) = managed {
+                    managed.gate.comes();
+                }
                 drop(sender.try_send(Waiting::new(entry, Arc::clone(duty))));
                 return;
             }
@@ -274,13 +336,19 @@ where
                 None if inside == 0 => return Poll::Ready(None),
                 _ => Err(Cause::Lost),
             },
-            Self::Here { results: Some(results), .. } => match contain(|| results.as_mut().poll_next(cx)) {
-                Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(None)) if inside == 0 => return Poll::Ready(None),
-                Ok(Poll::Ready(unread)) => unread.and_then(Unread::take).ok_or(Cause::Lost),
-                // The question for a key: its item is back already.
-                Err(payload) => Err(Cause::Panicked(payload)),
-            },
+            Self::Here { results: Some(results), managed, .. } => {
+                if let Some(managed) = managed {
+                    // It has no end.
+                    let _ = managed.manager.as_mut().poll(cx);
+                }
+                match contain(|| results.as_mut().poll_next(cx)) {
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Ok(Poll::Ready(None)) if inside == 0 => return Poll::Ready(None),
+                    Ok(Poll::Ready(unread)) => unread.and_then(Unread::take).ok_or(Cause::Lost),
+                    // The question for a key: its item is back already.
+                    Err(payload) => Err(Cause::Panicked(payload)),
+                }
+            }
             _ => return Poll::Ready(None),
         };
         let outcome = ended.map_err(|cause| {
@@ -312,9 +380,10 @@ where
                     }
                 });
             }
-            Self::Here { sender, results } => {
+            Self::Here { sender, results, managed } => {
                 *sender = None;
                 *results = None;
+                *managed = None;
             }
         }
     }
@@ -332,16 +401,17 @@ where
         duty: Arc<Duty<W::Item, F, E>>,
         crew: Crew<W::Item, F, U, E>,
         most: usize,
+        ahead: Option<Ahead>,
     ) -> Self {
         let ended = crew.is_lost();
-        Self { feed, crew, unread: VecDeque::new(), inside: 0, most, ended, duty }
+        Self { feed, crew, unread: VecDeque::new(), inside: 0, most, ahead, ended, duty }
     }
 
     /// Takes in what there is room for.
     fn fill(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let mut this = self.project();
         let mut turn = 0;
-        while !*this.ended && *this.inside < *this.most {
+        while !*this.ended && *this.inside < *this.most && this.ahead.as_ref().is_none_or(Ahead::has_room) {
             turn += 1;
             if turn > TURN {
                 // The workers have their turn, and whoever takes results.
@@ -351,6 +421,9 @@ where
             match this.feed.as_mut().poll_next(cx) {
                 Poll::Ready(Some(entry)) => {
                     *this.inside += 1;
+                    if let Some(ahead) = this.ahead {
+                        ahead.takes();
+                    }
                     this.crew.submit(entry, this.duty);
                 }
                 Poll::Ready(None) => {
@@ -363,6 +436,16 @@ where
         if !*this.ended {
             this.feed.poll_progress(cx);
         }
+    }
+
+    /// What the crew has done.
+    fn poll_crew(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome<W::Item, U, E>>> {
+        let this = self.project();
+        let polled = this.crew.poll(*this.inside - this.unread.len(), this.duty, cx);
+        if let (Poll::Ready(Some(outcome)), Some(ahead)) = (&polled, this.ahead) {
+            ahead.ends(outcome.number);
+        }
+        polled
     }
 }
 
@@ -377,11 +460,11 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.as_mut().fill(cx);
-        let this = self.project();
-        let polled = match this.unread.pop_front() {
-            None => this.crew.poll(*this.inside, this.duty, cx),
+        let polled = match self.as_mut().project().unread.pop_front() {
+            None => self.as_mut().poll_crew(cx),
             outcome => Poll::Ready(outcome),
         };
+        let this = self.project();
         match &polled {
             Poll::Ready(Some(_)) => *this.inside -= 1,
             Poll::Ready(None) => *this.ended = true,
@@ -391,13 +474,19 @@ where
     }
 
     fn poll_progress(mut self: Pin<&mut Self>, cx: &mut Context<'_>) {
-        self.as_mut().fill(cx);
-        let this = self.project();
-        // All that is inside has room here.
-        while this.unread.len() < *this.inside {
-            match this.crew.poll(*this.inside - this.unread.len(), this.duty, cx) {
-                Poll::Ready(Some(outcome)) => this.unread.push_back(outcome),
-                _ => return,
+        loop {
+            self.as_mut().fill(cx);
+            let had_room = self.ahead.as_ref().is_none_or(Ahead::has_room);
+            // All that is inside has room here.
+            while self.unread.len() < self.inside {
+                match self.as_mut().poll_crew(cx) {
+                    Poll::Ready(Some(outcome)) => self.as_mut().project().unread.push_back(outcome),
+                    _ => break,
+                }
+            }
+            // The oldest may have ended, and others may come in.
+            if had_room || self.ahead.as_ref().is_none_or(|ahead| !ahead.has_room()) {
+                return;
             }
         }
     }

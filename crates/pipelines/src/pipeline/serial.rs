@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::attempt::{Attempt, Duty, Entry, Outcome};
+use super::ending::Ending;
 use super::feed::Feed;
 use super::flow::Flow;
 use super::unprocessed::Left;
@@ -63,7 +64,7 @@ where
     W: Flow,
     F: Fn(W::Item) -> Fut,
     U: Send + 'static,
-    Fut: Future<Output = Result<U, E>>,
+    Fut: Future<Output: Ending<Value = U, Error = E>>,
 {
     /// Goes on until there is an output, or nothing to do now.
     fn advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
@@ -108,7 +109,7 @@ where
     F: Fn(W::Item) -> Fut + Send + Sync + 'static,
     U: Send + 'static,
     E: Send + 'static,
-    Fut: Future<Output = Result<U, E>> + Send + 'static,
+    Fut: Future<Output: Ending<Value = U, Error = E>> + Send + 'static,
 {
     type Item = Outcome<W::Item, U, E>;
 

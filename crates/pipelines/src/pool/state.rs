@@ -23,8 +23,9 @@ use super::call::CallError;
 use super::completion::{Completion, JobError, JobId};
 use super::crew::Crew;
 use super::entry::{Entry, Finished, Offer, Out, Slip};
+use super::event::{Observer, PoolEvent, Told};
 use super::keys::Keys;
-use super::measures::Measures;
+use super::measures::{Backlog, Measures};
 use super::outbox::Outbox;
 use super::shutdown::Settled;
 use super::stats::PoolStats;
@@ -41,6 +42,7 @@ pub(crate) struct Shared<J, T, E> {
     pub(super) clock: Clock,
     key: Option<KeyOf<J>>,
     measured: bool,
+    pub(super) observer: Option<Observer>,
     /// Set under the lock, and read by workers between two jobs.
     stopped: Arc<AtomicBool>,
     pub(super) state: Served<State<J, T, E>>,
@@ -56,7 +58,7 @@ pub(super) struct State<J, T, E> {
     in_hand: usize,
     next_id: u64,
     next_order: u64,
-    queue_most: usize,
+    pub(super) queue_most: usize,
     room: usize,
     /// How many workers there shall be, and how many there are.
     wanted: usize,
@@ -73,6 +75,7 @@ pub(super) struct State<J, T, E> {
     counts: Settled,
     retried: u64,
     measures: Option<Box<Measures>>,
+    pub(super) told: Told,
     submitters: Line,
     idle: Line,
     waiting_readers: Line,
@@ -111,6 +114,7 @@ impl<J, T, E> State<J, T, E> {
             counts: Settled::default(),
             retried: 0,
             measures: plan.measured.then(|| Box::new(Measures::new(now))),
+            told: Told::default(),
             submitters: Line::default(),
             idle: Line::default(),
             waiting_readers: Line::default(),
@@ -124,7 +128,7 @@ impl<J, T, E> State<J, T, E> {
     }
 
     /// How many jobs may come in.
-    fn free(&self) -> usize {
+    pub(super) fn free(&self) -> usize {
         let inside = self.queued() + self.in_hand + self.outbox.len();
         self.queue_most.saturating_sub(self.queued()).min(self.room.saturating_sub(inside))
     }
@@ -139,7 +143,7 @@ impl<J, T, E> State<J, T, E> {
         self.is_settled() && self.outbox.len() == 0
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
 
@@ -271,11 +275,11 @@ pub(super) enum Next {
 }
 
 impl<J, T, E> Shared<J, T, E> {
-    pub(super) fn new(clock: Clock, plan: &Plan<J>) -> Arc<Self> {
+    pub(super) fn new(clock: Clock, plan: &Plan<J>, observer: Option<Observer>) -> Arc<Self> {
         let stopped = Arc::new(AtomicBool::new(false));
         let state = State::new(plan, clock.now(), Arc::clone(&stopped));
         let (key, measured) = (plan.key.clone(), plan.measured);
-        Arc::new(Self { clock, key, measured, stopped, state: Served::new(state) })
+        Arc::new(Self { clock, key, measured, observer, stopped, state: Served::new(state) })
     }
 
     /// Without a key of the job's, and of the user's code.
@@ -300,7 +304,7 @@ impl<J, T, E> Shared<J, T, E> {
     /// The offer comes back with whether the pool is closed.
     pub(super) fn try_submit(&self, offer: Offer<J, T, E>) -> Result<JobId, (J, bool)> {
         let since = self.since();
-        self.state.change(|state| match state.submitters.share(None, state.free()) {
+        self.change(|state| match state.submitters.share(None, state.free()) {
             _ if state.closed => Err((offer.job, true)),
             0 => Err((offer.job, false)),
             _ => Ok(state.push(offer, since)),
@@ -316,7 +320,7 @@ impl<J, T, E> Shared<J, T, E> {
     ) -> Poll<Result<JobId, ()>> {
         let since = self.since();
         let mut offer = Some(offer);
-        self.state.poll(cx, |state, look| {
+        self.poll(cx, |state, look| {
             if state.closed {
                 state.submitters.leave(ticket, look);
                 return Turn::Ready(Err(()));
@@ -338,7 +342,7 @@ impl<J, T, E> Shared<J, T, E> {
         cx: &Context<'_>,
     ) -> Poll<Result<usize, ()>> {
         let since = self.since();
-        self.state.poll(cx, |state, look| {
+        self.poll(cx, |state, look| {
             if state.closed {
                 state.submitters.leave(ticket, look);
                 return Turn::Ready(Err(()));
@@ -358,7 +362,7 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     pub(super) fn cancel_submit(&self, ticket: Ticket) {
-        let_go(self.state.change(|state| state.submitters.give_up(ticket)));
+        let_go(self.change(|state| state.submitters.give_up(ticket)));
     }
 
     /// Whether there is a worker at all.
@@ -368,7 +372,7 @@ impl<J, T, E> Shared<J, T, E> {
 
     /// One more worker comes, besides those of the plan. False says that it is not wanted.
     pub(super) fn join(&self) -> bool {
-        self.state.change(|state| {
+        self.change(|state| {
             let wanted = state.workers < state.wanted && !state.is_stopped() && !state.is_settled();
             state.workers += usize::from(wanted);
             wanted
@@ -385,7 +389,7 @@ impl<J, T, E> Shared<J, T, E> {
         out: &mut Out<J, T, E>,
         cx: &Context<'_>,
     ) -> Poll<Next> {
-        let polled = self.state.poll(cx, |state, look| {
+        let polled = self.poll(cx, |state, look| {
             state.take_in(finished, out);
             if state.workers > state.wanted || state.is_settled() || state.is_stopped() {
                 state.idle.leave(ticket, look);
@@ -416,7 +420,7 @@ impl<J, T, E> Shared<J, T, E> {
         if finished.is_empty() && hand.is_empty() {
             return;
         }
-        self.state.change(|state| {
+        self.change(|state| {
             state.take_in(finished, out);
             state.put_back(hand, out);
         });
@@ -426,7 +430,7 @@ impl<J, T, E> Shared<J, T, E> {
     /// A worker goes. The last one closes the pool.
     pub(super) fn leave(&self, ticket: Option<Ticket>) {
         let mut out = Out::default();
-        let_go(self.state.change(|state| {
+        let_go(self.change(|state| {
             state.workers -= 1;
             if state.workers == 0 {
                 state.stop(&mut out);
@@ -438,12 +442,15 @@ impl<J, T, E> Shared<J, T, E> {
 
     /// How many workers there shall be: those that are too many leave between two jobs.
     pub(super) fn want(&self, workers: usize) {
-        self.state.change(|state| state.wanted = workers);
+        let from = self.change(|state| std::mem::replace(&mut state.wanted, workers));
+        if from != workers {
+            self.tell(&PoolEvent::Resized { from, to: workers });
+        }
     }
 
     /// Works on the measurements; none are taken without `measured`.
     pub(super) fn measures<R>(&self, look: impl FnOnce(&mut Measures, Backlog) -> R) -> Option<R> {
-        self.state.change(|state| {
+        self.change(|state| {
             let oldest = state.queue.front().map(|entry| entry.slip.since);
             let backlog = Backlog { queued: state.queued(), oldest, workers: state.workers };
             state.measures.as_mut().map(|measures| look(measures, backlog))
@@ -457,7 +464,7 @@ impl<J, T, E> Shared<J, T, E> {
         ticket: &mut Option<Ticket>,
         cx: &Context<'_>,
     ) -> Poll<Option<()>> {
-        self.state.poll(cx, |state, look| {
+        self.poll(cx, |state, look| {
             if state.outbox.ready() == 0 {
                 if state.is_over() {
                     state.waiting_readers.leave(ticket, look);
@@ -473,7 +480,7 @@ impl<J, T, E> Shared<J, T, E> {
 
     /// A reader goes. What it has in hand goes to the others; the last one's is discarded with all the rest.
     pub(super) fn drop_reader(&self, ticket: Option<Ticket>, left: &mut VecDeque<Completion<J, T, E>>) {
-        let (waker, gone) = self.state.change(|state| {
+        let (waker, gone) = self.change(|state| {
             state.outbox.put_back(left);
             let gone = match state.readers {
                 Readers::Some(number @ 2..) => {
@@ -494,11 +501,11 @@ impl<J, T, E> Shared<J, T, E> {
 
     /// Takes all that is done and was not read.
     pub(super) fn take_unread(&self) -> Vec<Completion<J, T, E>> {
-        self.state.change(|state| state.outbox.skip_to(state.next_order)).into()
+        self.change(|state| state.outbox.skip_to(state.next_order)).into()
     }
 
     pub(super) fn add_reader(&self) {
-        self.state.change(|state| match &mut state.readers {
+        self.change(|state| match &mut state.readers {
             Readers::Some(number) => *number += 1,
             Readers::NotYet => state.readers = Readers::Some(1),
             Readers::Gone => {
@@ -511,18 +518,18 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     pub(super) fn add_intake(&self) {
-        self.state.change(|state| state.intakes += 1);
+        self.change(|state| state.intakes += 1);
     }
 
     pub(super) fn drop_intake(&self) {
-        self.state.change(|state| {
+        self.change(|state| {
             state.intakes -= 1;
             state.closed |= state.intakes == 0;
         });
     }
 
     pub(super) fn close(&self) {
-        self.state.change(|state| state.closed = true);
+        self.change(|state| state.closed = true);
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -532,13 +539,13 @@ impl<J, T, E> Shared<J, T, E> {
     /// Has no job begun any more.
     pub(super) fn stop(&self) {
         let mut out = Out::default();
-        self.state.change(|state| state.stop(&mut out));
+        self.change(|state| state.stop(&mut out));
         out.clear();
     }
 
     /// Takes what was left over, in the order of submission.
     pub(super) fn take_left(&self) -> Vec<(JobId, J)> {
-        let mut left = self.state.change(|state| std::mem::take(&mut state.left));
+        let mut left = self.change(|state| std::mem::take(&mut state.left));
         left.sort_unstable_by_key(|entry| entry.slip.id);
         left.into_iter().map(|entry| (entry.slip.id, entry.job)).collect()
     }
@@ -546,7 +553,7 @@ impl<J, T, E> Shared<J, T, E> {
     /// The owner is gone.
     pub(super) fn abandon(&self) {
         let mut out = Out::default();
-        let left = self.state.change(|state| {
+        let left = self.change(|state| {
             state.abandoned = true;
             state.stop(&mut out);
             std::mem::take(&mut state.left)
@@ -556,7 +563,7 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     pub(super) fn poll_settled(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<Settled> {
-        self.state.poll(cx, |state, look| {
+        self.poll(cx, |state, look| {
             if !state.is_settled() {
                 return state.settling.wait(1, ticket, look);
             }
@@ -566,7 +573,7 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     pub(super) fn cancel_settled(&self, ticket: Ticket) {
-        let_go(self.state.change(|state| state.settling.give_up(ticket)));
+        let_go(self.change(|state| state.settling.give_up(ticket)));
     }
 
     pub(super) fn counts(&self) -> Settled {
@@ -588,12 +595,4 @@ impl<J, T, E> Shared<J, T, E> {
             workers,
         })
     }
-}
-
-/// What waits, and for whom.
-pub(super) struct Backlog {
-    pub(super) queued: usize,
-    /// Since when the first in the queue waits.
-    pub(super) oldest: Option<Instant>,
-    pub(super) workers: usize,
 }

@@ -17,6 +17,7 @@ use super::builder::BuildError;
 use super::completion::JobError;
 use super::crew::Desk;
 use super::entry::{Entry, Finished, Out, Slip};
+use super::event::PoolEvent;
 use super::state::{Next, Shared};
 use super::{ErrorOf, JobOf, OutputOf};
 use crate::panics::{Fenced, contain, let_go, poll_contained};
@@ -189,6 +190,8 @@ impl<J> Copy for Retry<J> {}
 pub(super) struct Bench<J, T, E> {
     shared: Arc<Shared<J, T, E>>,
     desk: Arc<Desk>,
+    /// Whose it is, once that one has begun.
+    worker: Option<usize>,
     hand: VecDeque<Entry<J, T, E>>,
     finished: Vec<Finished<J, T, E>>,
     out: Out<J, T, E>,
@@ -211,6 +214,7 @@ impl<J, T, E> Bench<J, T, E> {
         Self {
             shared,
             desk,
+            worker: None,
             hand,
             finished,
             out: Out::default(),
@@ -260,6 +264,9 @@ impl<J, T, E> Drop for Bench<J, T, E> {
         }
         self.give_all();
         self.desk.leaves();
+        if let Some(worker) = self.worker {
+            self.shared.tell(&PoolEvent::WorkerEnded { worker });
+        }
         self.shared.leave(self.ticket.take());
     }
 }
@@ -297,6 +304,8 @@ pub(super) async fn run<F: Factory>(
 ) {
     let (mut worker, mut bench) = (worker, bench);
     let mut slow = true;
+    bench.worker = Some(number);
+    bench.shared.tell(&PoolEvent::WorkerStarted { worker: number });
     loop {
         let Bench { shared, hand, finished, ticket, out, turns, .. } = &mut bench;
         let next = poll_fn(|cx| {
@@ -317,6 +326,7 @@ pub(super) async fn run<F: Factory>(
                 break;
             }
             if slip.deadline <= began {
+                bench.shared.tell(&PoolEvent::Expired { job: slip.id });
                 bench.ends_unbegun(slip, JobError::Expired(job));
                 continue;
             }
@@ -389,11 +399,19 @@ async fn try_job<F: Factory>(
             let Some(again) = spare.take() else { unreachable!("it is there") };
             job = again;
             retries -= 1;
+            if let Some(Running { slip, attempts, .. }) = &bench.runs {
+                bench.shared.tell(&PoolEvent::Retried { job: slip.id, attempts: *attempts });
+            }
             continue;
         }
         return match ended {
             Ok(result) => result.map_err(JobError::Failed),
-            Err(payload) => Err(JobError::Panicked(payload)),
+            Err(payload) => {
+                if let Some(Running { slip, .. }) = &bench.runs {
+                    bench.shared.tell(&PoolEvent::Panicked { job: slip.id, panic: &payload });
+                }
+                Err(JobError::Panicked(payload))
+            }
         };
     }
 }
