@@ -8,10 +8,15 @@ mod jobs;
 mod keyed;
 mod memory;
 mod merge;
+mod peer_channels;
+mod pipelines;
+mod pipelines_map;
+mod pipelines_pool;
 mod rate;
 mod scope;
 mod select;
 mod semaphore;
+mod sides;
 mod simulator;
 mod spawn;
 mod stack;
@@ -49,6 +54,9 @@ pub fn experiments() -> Vec<Experiment> {
         keyed::experiments(),
         breaker::experiments(),
         stack::experiments(),
+        pipelines::experiments(),
+        pipelines_pool::experiments(),
+        pipelines_map::experiments(),
     ]
     .into_iter()
     .flatten()
