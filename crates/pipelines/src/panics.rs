@@ -9,11 +9,13 @@ use std::task::{Context, Poll};
 use weirs_runtime::PanicPayload;
 
 /// Runs user code; its panic is a value.
+#[inline]
 pub(crate) fn contain<R>(work: impl FnOnce() -> R) -> Result<R, PanicPayload> {
     catch_unwind(AssertUnwindSafe(work)).map_err(PanicPayload::new)
 }
 
 /// Polls user code, and its panic is a value.
+#[inline]
 pub(crate) fn poll_contained<F: Future>(
     future: Pin<&mut F>,
     cx: &mut Context<'_>,

@@ -15,7 +15,7 @@ use super::retry::Retry;
 use super::site::{PipelineEvent, Site};
 use super::unprocessed::Left;
 use crate::dead_letter::Reason;
-use crate::panics::{contain, let_go, poll_contained};
+use crate::panics::{contain, let_go};
 
 /// A job of a stage.
 pub(super) struct Entry<T> {
@@ -117,14 +117,16 @@ pin_project! {
 }
 
 impl<T, Fut> Attempt<T, Fut> {
+    #[inline]
     pub(super) fn new(entry: Entry<T>) -> Self {
         let Entry { number, item, redrives } = entry;
         let first_at = Instant::FAR_FUTURE;
         Self { number, redrives, attempts: 0, first_at, job: Some(item), state: State::Begins }
     }
 
+    #[inline]
     pub(super) fn poll<F, U, E>(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         duty: &Duty<T, F, E>,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome<T, U, E>>
@@ -132,87 +134,111 @@ impl<T, Fut> Attempt<T, Fut> {
         F: Fn(T) -> Fut,
         Fut: Future<Output = Result<U, E>>,
     {
-        let mut this = self.project();
         loop {
-            let trouble = match this.state.as_mut().project() {
-                StateProjection::Begins => {
-                    let Some(job) = this.job.take() else { unreachable!("a job that begins is there") };
-                    if *this.attempts == 0 && duty.keep.is_some() {
-                        *this.first_at = duty.site.clock().now();
-                    }
-                    *this.attempts += 1;
-                    let begun = contain(|| {
-                        *this.job = duty.keep.map(|keep| keep(&job));
-                        (duty.work)(job)
-                    });
-                    match begun {
-                        Ok(future) => {
-                            this.state.set(State::Runs { future });
-                            continue;
-                        }
-                        Err(payload) => Trouble::Panicked(payload),
-                    }
-                }
-                StateProjection::Runs { future } => {
-                    let ended = ready!(poll_contained(future, cx));
-                    // Its destructor is a part of the job.
-                    let dropped = contain(|| this.state.set(State::Over));
-                    match (ended, dropped) {
-                        (Ok(Ok(result)), Ok(())) => {
-                            if let Some(kept) = this.job.take() {
-                                let_go(kept);
-                            }
-                            return Poll::Ready(Outcome { number: *this.number, result: Ok(result) });
-                        }
-                        (Ok(Err(error)), Ok(())) => Trouble::Error(error),
-                        (Err(payload), _) | (_, Err(payload)) => Trouble::Panicked(payload),
-                    }
-                }
+            let this = self.as_mut().project();
+            let mut state = this.state;
+            let begins = match state.as_mut().project() {
+                StateProjection::Runs { .. } => false,
+                StateProjection::Begins => true,
                 StateProjection::Rests { sleep } => {
                     ready!(sleep.poll(cx));
-                    this.state.set(State::Begins);
-                    continue;
+                    state.set(State::Begins);
+                    true
                 }
                 StateProjection::Over => unreachable!("it is not polled after its end"),
             };
-            let (may, final_reason) = match &trouble {
-                Trouble::Panicked(_) => {
-                    (duty.retry.is_some_and(|retry| retry.tries_panics()), Reason::Panicked)
+            if begins {
+                if *this.attempts == 0 && duty.keep.is_some() {
+                    *this.first_at = duty.site.clock().now();
                 }
-                Trouble::Error(error) => match &duty.transient {
-                    None => (true, Reason::Exhausted),
-                    // A panic of the question is an answer, too.
-                    Some(is_transient) => match contain(|| is_transient(error)) {
-                        Ok(true) => (true, Reason::Exhausted),
-                        Ok(false) => (false, Reason::Permanent),
-                        Err(payload) => {
-                            let_go(payload);
-                            (false, Reason::Permanent)
-                        }
-                    },
-                },
-            };
-            let pause = duty.retry.filter(|_| may && this.job.is_some());
-            if let Some(pause) = pause.and_then(|retry| retry.pause_after(*this.attempts)) {
-                add(&duty.desk.retried, 1);
-                let (stage, attempts) = (duty.desk.name, *this.attempts);
-                duty.site.tell(&PipelineEvent::Retried { stage, attempts, after: pause });
-                let_go(trouble);
-                this.state.set(State::Rests { sleep: duty.site.clock().sleep(pause) });
-                continue;
+                *this.attempts += 1;
             }
-            this.state.set(State::Over);
-            let failure = Failure {
-                job: this.job.take(),
-                trouble,
-                reason: final_reason,
-                attempts: *this.attempts,
-                first_at: *this.first_at,
-                last_at: duty.site.clock().now(),
-                redrives: *this.redrives,
+            // Outside, so that it is there when the future's destructor panics.
+            let mut ended = None;
+            let kept = this.job;
+            let contained = contain(|| {
+                if begins {
+                    let Some(job) = kept.take() else { unreachable!("a job that begins is there") };
+                    *kept = duty.keep.map(|keep| keep(&job));
+                    state.set(State::Runs { future: (duty.work)(job) });
+                }
+                let StateProjection::Runs { future } = state.as_mut().project() else {
+                    unreachable!("it runs")
+                };
+                if let Poll::Ready(result) = future.poll(cx) {
+                    ended = Some(result);
+                    // Its destructor is a part of the job.
+                    state.set(State::Over);
+                }
+            });
+            let trouble = match (contained, ended) {
+                (Ok(()), None) => return Poll::Pending,
+                (Ok(()), Some(Ok(result))) => {
+                    if let Some(kept) = kept.take() {
+                        let_go(kept);
+                    }
+                    return Poll::Ready(Outcome { number: *this.number, result: Ok(result) });
+                }
+                (Ok(()), Some(Err(error))) => Trouble::Error(error),
+                (Err(payload), unheard) => {
+                    if let Err(second) = contain(|| state.set(State::Over)) {
+                        let_go(second);
+                    }
+                    let_go(unheard);
+                    Trouble::Panicked(payload)
+                }
             };
-            return Poll::Ready(Outcome { number: *this.number, result: Err(Box::new(failure)) });
+            if let Some(failure) = self.as_mut().failed(trouble, duty) {
+                let number = *self.as_mut().project().number;
+                return Poll::Ready(Outcome { number, result: Err(failure) });
+            }
         }
+    }
+
+    /// One attempt has failed; none, if there will be another.
+    #[cold]
+    fn failed<F, E>(
+        self: Pin<&mut Self>,
+        trouble: Trouble<E>,
+        duty: &Duty<T, F, E>,
+    ) -> Option<Box<Failure<T, E>>> {
+        let mut this = self.project();
+        let (may, final_reason) = match &trouble {
+            Trouble::Panicked(_) => {
+                (duty.retry.is_some_and(|retry| retry.tries_panics()), Reason::Panicked)
+            }
+            Trouble::Error(error) => match &duty.transient {
+                None => (true, Reason::Exhausted),
+                // A panic of the question is an answer, too.
+                Some(is_transient) => match contain(|| is_transient(error)) {
+                    Ok(true) => (true, Reason::Exhausted),
+                    Ok(false) => (false, Reason::Permanent),
+                    Err(payload) => {
+                        let_go(payload);
+                        (false, Reason::Permanent)
+                    }
+                },
+            },
+        };
+        let pause = duty.retry.filter(|_| may && this.job.is_some());
+        if let Some(pause) = pause.and_then(|retry| retry.pause_after(*this.attempts)) {
+            add(&duty.desk.retried, 1);
+            let (stage, attempts) = (duty.desk.name, *this.attempts);
+            duty.site.tell(&PipelineEvent::Retried { stage, attempts, after: pause });
+            let_go(trouble);
+            this.state.set(State::Rests { sleep: duty.site.clock().sleep(pause) });
+            return None;
+        }
+        this.state.set(State::Over);
+        Some(Box::new(Failure {
+            job: this.job.take(),
+            trouble,
+            reason: final_reason,
+            attempts: *this.attempts,
+            first_at: *this.first_at,
+            last_at: duty.site.clock().now(),
+            redrives: *this.redrives,
+        }))
     }
 
     /// It is given up in the middle. To be called before it is dropped.

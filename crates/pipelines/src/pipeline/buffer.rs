@@ -21,7 +21,7 @@ use super::unprocessed::Left;
 use crate::panics::contain;
 
 /// The most items that are sent at once.
-const MOST_AT_ONCE: usize = 32;
+const MOST_AT_ONCE: usize = 64;
 
 /// Whoever takes longer than this for an item sends each at once, so that none waits for the next.
 const SLOW: Duration = Duration::from_micros(20);
@@ -54,10 +54,11 @@ impl<B: Blueprint> Blueprint for Buffered<B> {
         let capacity = NonZeroUsize::new(self.capacity).unwrap_or(NonZeroUsize::MIN);
         let builder = channel(capacity).overflow(self.overflow).clock(site.clock());
         let (sender, receiver) = builder.build();
-        let at_once = (self.capacity / 4).clamp(1, MOST_AT_ONCE);
+        let at_once = (self.capacity / 2).clamp(1, MOST_AT_ONCE);
         let batch =
             NonZeroUsize::new((self.capacity / 2).clamp(1, MOST_AT_ONCE)).unwrap_or(NonZeroUsize::MIN);
-        site.run(pump(flow, sender, at_once, Arc::clone(&edge), site.clone()));
+        let may_drop = self.overflow != Overflow::Block;
+        site.run(pump(flow, sender, at_once, may_drop, Arc::clone(&edge), site.clone()));
         AfterBuffer { batches: Some(receiver.batches(batch)), edge, site }
     }
 }
@@ -79,7 +80,14 @@ impl<T: Send + 'static> Drop for Cork<T> {
 }
 
 /// The task of a boundary: sends what comes, several at once if several are ready.
-async fn pump<W: Flow>(flow: W, sender: Sender<W::Item>, at_once: usize, edge: Arc<Edge>, site: Site) {
+async fn pump<W: Flow>(
+    flow: W,
+    sender: Sender<W::Item>,
+    at_once: usize,
+    may_drop: bool,
+    edge: Arc<Edge>,
+    site: Site,
+) {
     let clock = site.clock().clone();
     let mut cork = Cork { items: VecDeque::new(), edge, site: site.clone() };
     let mut flow = pin!(Some(flow));
@@ -96,22 +104,33 @@ async fn pump<W: Flow>(flow: W, sender: Sender<W::Item>, at_once: usize, edge: A
         let most = if slow { 1 } else { at_once };
         let gathered = poll_fn(|cx| {
             began.get_or_insert_with(|| clock.now());
-            while cork.items.len() < most {
-                let Some(running) = flow.as_mut().as_pin_mut() else { break };
+            let mut waits = false;
+            if let Some(mut running) = flow.as_mut().as_pin_mut() {
                 // What the user wrote is contained where it is called; this is for destructors.
-                match contain(|| running.poll_next(cx)) {
-                    Ok(Poll::Ready(Some(item))) => cork.items.push_back(item),
-                    Ok(Poll::Ready(None)) => flow.set(None),
-                    Ok(Poll::Pending) if cork.items.is_empty() => {
-                        began = None;
-                        return closed.as_mut().poll(cx).map(|()| false);
+                let contained = contain(|| {
+                    while cork.items.len() < most {
+                        match running.as_mut().poll_next(cx) {
+                            Poll::Ready(Some(item)) => cork.items.push_back(item),
+                            Poll::Ready(None) => return true,
+                            Poll::Pending => {
+                                waits = true;
+                                break;
+                            }
+                        }
                     }
-                    Ok(Poll::Pending) => break,
-                    Err(payload) => {
-                        site.fail("source", Cause::Panicked(payload));
-                        flow.set(None);
-                    }
+                    false
+                });
+                let ended = contained.unwrap_or_else(|payload| {
+                    site.fail("source", Cause::Panicked(payload));
+                    true
+                });
+                if ended {
+                    flow.set(None);
                 }
+            }
+            if waits && cork.items.is_empty() {
+                began = None;
+                return closed.as_mut().poll(cx).map(|()| false);
             }
             Poll::Ready(true)
         })
@@ -142,8 +161,9 @@ async fn pump<W: Flow>(flow: W, sender: Sender<W::Item>, at_once: usize, edge: A
         };
         let left = cork.items.len() as u64;
         cork.edge.sent.fetch_add(u64::from(number) - left, Ordering::Relaxed);
-        let dropped = sender.stats().dropped;
-        cork.edge.dropped.store(dropped, Ordering::Relaxed);
+        if may_drop {
+            cork.edge.dropped.store(sender.stats().dropped, Ordering::Relaxed);
+        }
         match sent {
             Err(error) if error.is_closed() => break,
             Err(error) => {
@@ -183,6 +203,7 @@ impl<T: Send + 'static> Unpin for AfterBuffer<T> {}
 impl<T: Send + 'static> Flow for AfterBuffer<T> {
     type Item = T;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let this = &mut *self;
         let Some(batches) = &mut this.batches else { return Poll::Ready(None) };

@@ -38,6 +38,7 @@ impl<W: Flow, E> Feed<W, E> {
         Self { flow: Some(flow), ring, ticket: None, number: 0, desk }
     }
 
+    #[inline]
     pub(super) fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Entry<W::Item>>> {
         let mut this = self.project();
         if let Some(ring) = this.ring {
@@ -72,6 +73,7 @@ impl<W: Flow, E> Feed<W, E> {
     }
 }
 
+#[inline]
 fn entry<T>(number: &mut u64, desk: &Desk, item: T, redrives: u32) -> Entry<T> {
     bump(&desk.taken);
     let entry = Entry { number: *number, item, redrives };

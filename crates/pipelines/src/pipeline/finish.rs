@@ -9,7 +9,7 @@ use futures_sink::Sink;
 use pin_project_lite::pin_project;
 
 use super::desk::{Desk, bump};
-use super::flow::{Flow, TURN};
+use super::flow::{Flow, Turn};
 use super::judge::BoxError;
 use super::site::{Cause, Site};
 use super::unprocessed::Left;
@@ -44,6 +44,7 @@ impl End {
         self.site.fail("sink", cause);
     }
 
+    #[inline]
     fn delivered(&self) {
         bump(&self.desk.given);
     }
@@ -53,15 +54,14 @@ impl End {
     }
 
     /// The next item, of so many in a row.
+    #[inline]
     fn poll_next<W: Flow>(
         &self,
         flow: Pin<&mut W>,
-        turn: &mut u32,
+        turn: &mut Turn,
         cx: &mut Context<'_>,
     ) -> Poll<Option<W::Item>> {
-        *turn += 1;
-        if *turn > TURN {
-            *turn = 0;
+        if turn.is_over(self.site.clock()) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -105,7 +105,7 @@ where
     ) -> Poll<()> {
         let Self { value, f } = &mut *self;
         let Some(value) = value else { return Poll::Ready(()) };
-        let mut turn = 0;
+        let mut turn = Turn::default();
         while let Some(item) = ready!(end.poll_next(flow.as_mut(), &mut turn, cx)) {
             if let Err(payload) = contain(|| f(value, item)) {
                 end.interrupted();
@@ -154,7 +154,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         let mut this = self.project();
-        let mut turn = 0;
+        let mut turn = Turn::default();
         loop {
             if let Some(running) = this.running.as_mut().as_pin_mut() {
                 let Poll::Ready(mut ended) = poll_contained(running, cx) else {
@@ -230,7 +230,7 @@ where
     ) -> Poll<()> {
         let mut this = self.project();
         let Some(mut sink) = this.sink.as_mut().as_pin_mut() else { return Poll::Ready(()) };
-        let mut turn = 0;
+        let mut turn = Turn::default();
         let polled = loop {
             if this.item.is_none() && !*this.ended {
                 match end.poll_next(flow.as_mut(), &mut turn, cx) {

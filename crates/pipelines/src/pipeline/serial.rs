@@ -65,27 +65,27 @@ where
     U: Send + 'static,
     Fut: Future<Output = Result<U, E>>,
 {
-    /// Goes on until there is an output, or nothing to do now.
-    fn advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+    /// The next output, if there is one without waiting.
+    #[inline]
+    fn next_output(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome<W::Item, U, E>>> {
         let mut this = self.project();
-        while this.output.is_none() {
+        loop {
             if let Some(attempt) = this.attempt.as_mut().as_pin_mut() {
                 if let Poll::Ready(outcome) = attempt.poll(this.duty, cx) {
                     this.attempt.set(None);
-                    *this.output = Some(outcome);
-                    return;
+                    return Poll::Ready(Some(outcome));
                 }
                 break;
             }
             let next = match this.next.take() {
-                None if *this.ended => return,
+                None if *this.ended => return Poll::Ready(None),
                 None => this.feed.as_mut().poll_next(cx),
                 next => Poll::Ready(next),
             };
             match next {
                 Poll::Ready(Some(entry)) => this.attempt.set(Some(Attempt::new(entry))),
                 Poll::Ready(None) => *this.ended = true,
-                Poll::Pending => return,
+                Poll::Pending => return Poll::Pending,
             }
         }
         // Its own work waits; those before it do not have to.
@@ -93,12 +93,13 @@ where
             match this.feed.as_mut().poll_next(cx) {
                 Poll::Ready(Some(entry)) => *this.next = Some(entry),
                 Poll::Ready(None) => *this.ended = true,
-                Poll::Pending => return,
+                Poll::Pending => return Poll::Pending,
             }
         }
         if !*this.ended {
             this.feed.poll_progress(cx);
         }
+        Poll::Pending
     }
 }
 
@@ -112,19 +113,19 @@ where
 {
     type Item = Outcome<W::Item, U, E>;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.output.is_none() {
-            self.as_mut().advance(cx);
-        }
-        let this = self.project();
-        match this.output.take() {
-            None if *this.ended && this.attempt.is_none() && this.next.is_none() => Poll::Ready(None),
-            None => Poll::Pending,
+        match self.as_mut().project().output.take() {
+            None => self.next_output(cx),
             output => Poll::Ready(output),
         }
     }
 
-    fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>) {
-        self.advance(cx);
+    fn poll_progress(mut self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        if self.output.is_none() {
+            if let Poll::Ready(output) = self.as_mut().next_output(cx) {
+                *self.project().output = output;
+            }
+        }
     }
 }
