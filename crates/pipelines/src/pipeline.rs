@@ -10,6 +10,7 @@ mod finish;
 mod flow;
 mod fork;
 mod judge;
+mod outlet;
 mod parallel;
 mod plan;
 mod retry;
@@ -27,7 +28,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use futures_sink::Sink;
-use weirs_channels_utils::Overflow;
+use weirs_channels_utils::{Overflow, Sender};
 
 pub(crate) use each::each_outcome;
 pub(crate) use parallel::Order;
@@ -55,6 +56,7 @@ use finish::{Finish, Folded, ForEach, Into};
 use flow::{Flow, Mapped, Origin};
 use fork::{Branch, Broadcast, Merged};
 use judge::BoxError;
+use outlet::Outlet;
 use plan::{Blueprint, Check};
 use site::Site;
 use stage::Staged;
@@ -263,6 +265,11 @@ impl<B: Blueprint> Pipeline<B> {
     /// Ends in a vector of all.
     pub fn collect(self) -> Plan<B, impl Finish<B::Item, Output = Vec<B::Item>>> {
         self.fold(Vec::new(), |all, item| all.push(item))
+    }
+
+    /// Ends in a channel, into which so many go at once if they are ready.
+    pub(crate) fn into_channel(self, sender: Sender<B::Item>, at_once: usize) -> Plan<B, Outlet<B::Item>> {
+        Plan::new(self.blueprint, Outlet::new(sender, at_once))
     }
 
     fn then<C>(self, next: impl FnOnce(B) -> C) -> Pipeline<C> {

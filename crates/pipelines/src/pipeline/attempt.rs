@@ -204,9 +204,7 @@ impl<T, Fut> Attempt<T, Fut> {
     ) -> Option<Box<Failure<T, E>>> {
         let mut this = self.project();
         let (may, final_reason) = match &trouble {
-            Trouble::Panicked(_) => {
-                (duty.retry.is_some_and(|retry| retry.tries_panics()), Reason::Panicked)
-            }
+            Trouble::Panicked(_) => (duty.retry.is_some_and(|retry| retry.tries_panics()), Reason::Panicked),
             Trouble::Error(error) => match &duty.transient {
                 None => (true, Reason::Exhausted),
                 // A panic of the question is an answer, too.

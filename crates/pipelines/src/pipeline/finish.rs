@@ -40,7 +40,7 @@ pub struct End {
 }
 
 impl End {
-    fn fail(&self, cause: Cause) {
+    pub(super) fn fail(&self, cause: Cause) {
         self.site.fail("sink", cause);
     }
 
@@ -55,7 +55,7 @@ impl End {
 
     /// The next item, of so many in a row.
     #[inline]
-    fn poll_next<W: Flow>(
+    pub(super) fn poll_next<W: Flow>(
         &self,
         flow: Pin<&mut W>,
         turn: &mut Turn,

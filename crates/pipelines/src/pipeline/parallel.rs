@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
@@ -22,6 +23,12 @@ use super::site::{Alive, Cause};
 use super::unprocessed::Left;
 use crate::panics::contain;
 use crate::{Completion, Results, Worker, WorkerPool};
+
+/// The most items that are handed in at once.
+const MOST_AT_ONCE: usize = 32;
+
+/// Where it takes longer than this for an item, each is handed in at once.
+const SLOW: Duration = Duration::from_micros(20);
 
 pin_project! {
     /// A stage that does several jobs at once: at most `most` are inside it, done and not handed on ones
@@ -39,6 +46,10 @@ pin_project! {
         #[pin]
         feed: Feed<W, E>,
         crew: Crew<W::Item, F, U, E>,
+        // Taken from before, and on their way in.
+        gathered: VecDeque<Entry<W::Item>>,
+        // Whoever is before takes long for an item: none shall wait for the next.
+        slow: bool,
         // Results that were not asked for yet.
         unread: VecDeque<Outcome<W::Item, U, E>>,
         inside: usize,
@@ -59,6 +70,8 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
+            let gathered = this.gathered.drain(..);
+            gathered.for_each(|entry| this.duty.hand_back(Left::Waiting, entry.number, entry.item));
             this.unread.drain(..).for_each(|outcome| this.duty.hand_back_outcome(outcome));
             this.crew.dismiss(this.duty);
         }
@@ -228,15 +241,31 @@ where
         Self::Here { sender: Some(sender), results: Some(results) }
     }
 
-    fn submit(&mut self, entry: Entry<T>, duty: &Arc<Duty<T, F, E>>) {
-        let refused = match self {
-            Self::Pool { pool, .. } => pool.as_ref().is_some_and(|pool| pool.try_submit(entry).is_err()),
-            Self::Here { sender, .. } => {
-                let waiting = Waiting::new(entry, Arc::clone(duty));
-                sender.as_ref().is_some_and(|sender| sender.try_send(waiting).is_err())
+    /// Hands all of these in: there is room. They stay if the workers are gone with their executor.
+    fn submit(&mut self, entries: &mut VecDeque<Entry<T>>, duty: &Arc<Duty<T, F, E>>) {
+        match self {
+            Self::Pool { pool: Some(pool), .. } => pool.try_submit_all(entries),
+            Self::Here { sender: Some(sender), .. } => {
+                for entry in entries.drain(..) {
+                    let refused = sender.try_send(Waiting::new(entry, Arc::clone(duty)));
+                    debug_assert!(refused.is_ok(), "there is room for as many as may be inside");
+                }
             }
-        };
-        debug_assert!(!refused, "there is room for as many as may be inside");
+            _ => {}
+        }
+    }
+
+    /// A result that was taken already.
+    fn in_hand(&mut self) -> Option<Outcome<T, U, E>> {
+        match self {
+            Self::Pool { results: Some(results), .. } => loop {
+                // None of a worker that was cancelled by the end of its executor.
+                if let Ok(outcome) = results.in_hand()?.result {
+                    return Some(outcome);
+                }
+            },
+            _ => None,
+        }
     }
 
     /// No more jobs come.
@@ -324,26 +353,44 @@ where
         crew: Crew<W::Item, F, U, E>,
         most: usize,
     ) -> Self {
-        Self { feed, crew, unread: VecDeque::new(), inside: 0, most, ended: false, duty }
+        let (gathered, unread) = (VecDeque::new(), VecDeque::new());
+        Self { feed, crew, gathered, slow: false, unread, inside: 0, most, ended: false, duty }
     }
 
-    /// Takes in what there is room for.
+    /// Takes in what there is room for, several at once if several are ready.
     fn fill(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let mut this = self.project();
-        while !*this.ended && *this.inside < *this.most {
-            match this.feed.as_mut().poll_next(cx) {
-                Poll::Ready(Some(entry)) => {
-                    *this.inside += 1;
-                    this.crew.submit(entry, this.duty);
+        let clock = this.duty.site.clock();
+        let mut waits = false;
+        while !*this.ended && !waits && *this.inside < *this.most {
+            let room = *this.most - *this.inside;
+            let at_once = if *this.slow { 1 } else { room.min(MOST_AT_ONCE) };
+            let began = clock.now();
+            while this.gathered.len() < at_once {
+                match this.feed.as_mut().poll_next(cx) {
+                    Poll::Ready(Some(entry)) => this.gathered.push_back(entry),
+                    Poll::Ready(None) => {
+                        *this.ended = true;
+                        break;
+                    }
+                    Poll::Pending => {
+                        waits = true;
+                        break;
+                    }
                 }
-                Poll::Ready(None) => {
-                    *this.ended = true;
-                    this.crew.close();
-                }
-                Poll::Pending => return,
+            }
+            let number = this.gathered.len();
+            if number > 0 {
+                *this.slow = clock.now().saturating_since(began) > SLOW * number as u32;
+                this.crew.submit(this.gathered, this.duty);
+                *this.inside += number - this.gathered.len();
+                *this.ended |= !this.gathered.is_empty();
+            }
+            if *this.ended {
+                this.crew.close();
             }
         }
-        if !*this.ended {
+        if !*this.ended && !waits {
             this.feed.poll_progress(cx);
         }
     }
@@ -359,9 +406,15 @@ where
     type Item = Outcome<W::Item, U, E>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.as_mut().fill(cx);
-        let this = self.project();
-        let polled = match this.unread.pop_front() {
+        let mut this = self.as_mut().project();
+        let at_hand = this.unread.pop_front().or_else(|| this.crew.in_hand());
+        // Not for each item; nor so late that workers stand idle while what is at hand is used up.
+        let room = *this.most - *this.inside;
+        if at_hand.is_none() || room > (*this.most / 4).min(MOST_AT_ONCE) {
+            self.as_mut().fill(cx);
+            this = self.project();
+        }
+        let polled = match at_hand {
             None => this.crew.poll(this.duty, cx),
             outcome => Poll::Ready(outcome),
         };

@@ -35,7 +35,8 @@ pub(super) fn experiments() -> Vec<Experiment> {
     let spawned = row("trivial", "spawn-buffered", peer_in("futures", "buffered, a task each"), 0.34);
     all.push(on_tokio(spawned("tokio-mt"), trivial, Peers::Jobs(spawn_buffered::<TokioMultiThread>)));
     all.push(on_async_std(spawned("async-std"), trivial, Peers::Jobs(spawn_buffered::<AsyncStdGlobal>)));
-    let spawned = row("unordered", "spawn-buffer-unordered", peer_in("futures", "buffer_unordered, a task each"), 0.34);
+    let spawned =
+        row("unordered", "spawn-buffer-unordered", peer_in("futures", "buffer_unordered, a task each"), 0.34);
     all.push(on_tokio(spawned("tokio-mt"), unordered, Peers::Jobs(spawn_unordered::<TokioMultiThread>)));
     all.push(on_async_std(spawned("async-std"), unordered, Peers::Jobs(spawn_unordered::<AsyncStdGlobal>)));
     let rill = || format!("rill OrderedMap, {}", go::peer());
@@ -53,9 +54,11 @@ pub(super) fn experiments() -> Vec<Experiment> {
     all.extend(on_both(
         row("spin-2us", "ideal", "two threads, half each".to_owned(), 0.0),
         spinning,
-        Peers::Threads(|n| on_two_threads(n, || {
-            spin(rounds(WORK));
-        })),
+        Peers::Threads(|n| {
+            on_two_threads(n, || {
+                spin(rounds(WORK));
+            })
+        }),
     ));
     all
 }

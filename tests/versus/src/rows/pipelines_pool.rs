@@ -44,7 +44,11 @@ pub(super) fn experiments() -> Vec<Experiment> {
         typed,
         Peers::Jobs(|n, _| pool_by_hand::<AsyncChannel>(WORKERS, n)),
     );
-    add(&row("typed", "kanal", peer("kanal"), 1.0), typed, Peers::Jobs(|n, _| pool_by_hand::<Kanal>(WORKERS, n)));
+    add(
+        &row("typed", "kanal", peer("kanal"), 1.0),
+        typed,
+        Peers::Jobs(|n, _| pool_by_hand::<Kanal>(WORKERS, n)),
+    );
     add(
         &row("typed", "crossfire", peer("crossfire"), 0.0),
         typed,
@@ -64,9 +68,11 @@ pub(super) fn experiments() -> Vec<Experiment> {
     add(
         &row("spin-2us", "ideal", "two threads, half each".to_owned(), 1.18),
         spin_2us,
-        Peers::Threads(|n| on_two_threads(n, || {
-            spin(rounds(WORK));
-        })),
+        Peers::Threads(|n| {
+            on_two_threads(n, || {
+                spin(rounds(WORK));
+            })
+        }),
     );
     add(
         &row("spin-2us", "go", go::peer(), 1.0),
