@@ -46,6 +46,7 @@ pub(crate) mod plumbing {
     pub use super::finish::{End, Finish, Folded, ForEach, Into};
     pub use super::flow::Flow;
     pub use super::fork::{Branch, Broadcast, Merged};
+    pub use super::outlet::Outlet;
     pub use super::plan::{Blueprint, Check};
     pub use super::site::Site;
     pub use super::stage::Staged;

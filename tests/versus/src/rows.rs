@@ -12,6 +12,7 @@ mod peer_channels;
 mod pipelines;
 mod pipelines_map;
 mod pipelines_pool;
+mod pipelines_workers;
 mod rate;
 mod scope;
 mod select;
@@ -57,6 +58,7 @@ pub fn experiments() -> Vec<Experiment> {
         pipelines::experiments(),
         pipelines_pool::experiments(),
         pipelines_map::experiments(),
+        pipelines_workers::experiments(),
     ]
     .into_iter()
     .flatten()

@@ -124,7 +124,8 @@ impl<T, Fut> Attempt<T, Fut> {
         Self { number, redrives, attempts: 0, first_at, job: Some(item), state: State::Begins }
     }
 
-    #[inline]
+    // A stage is one function, see `Judged`.
+    #[inline(always)]
     pub(super) fn poll<F, U, E>(
         mut self: Pin<&mut Self>,
         duty: &Duty<T, F, E>,

@@ -189,7 +189,8 @@ where
 {
     type Item = U;
 
-    #[inline]
+    // A stage is one function: what is inside is inlined, and what is before it is called.
+    #[inline(never)]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<U>> {
         let mut this = self.project();
         for _ in 0..TURN {

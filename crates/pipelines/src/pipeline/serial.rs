@@ -66,16 +66,17 @@ where
     Fut: Future<Output = Result<U, E>>,
 {
     /// The next output, if there is one without waiting.
-    #[inline]
-    fn next_output(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome<W::Item, U, E>>> {
-        let mut this = self.project();
+    #[inline(always)]
+    fn next_output(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome<W::Item, U, E>>> {
+        let mut this = self.as_mut().project();
         loop {
             if let Some(attempt) = this.attempt.as_mut().as_pin_mut() {
                 if let Poll::Ready(outcome) = attempt.poll(this.duty, cx) {
                     this.attempt.set(None);
                     return Poll::Ready(Some(outcome));
                 }
-                break;
+                self.look_ahead(cx);
+                return Poll::Pending;
             }
             let next = match this.next.take() {
                 None if *this.ended => return Poll::Ready(None),
@@ -88,18 +89,22 @@ where
                 Poll::Pending => return Poll::Pending,
             }
         }
-        // Its own work waits; those before it do not have to.
+    }
+
+    /// Its own work waits; those before it do not have to.
+    #[cold]
+    fn look_ahead(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let mut this = self.project();
         if this.next.is_none() && !*this.ended {
             match this.feed.as_mut().poll_next(cx) {
                 Poll::Ready(Some(entry)) => *this.next = Some(entry),
                 Poll::Ready(None) => *this.ended = true,
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return,
             }
         }
         if !*this.ended {
             this.feed.poll_progress(cx);
         }
-        Poll::Pending
     }
 }
 
@@ -113,7 +118,7 @@ where
 {
     type Item = Outcome<W::Item, U, E>;
 
-    #[inline]
+    #[inline(always)]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match self.as_mut().project().output.take() {
             None => self.next_output(cx),
