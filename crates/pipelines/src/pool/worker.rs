@@ -418,7 +418,10 @@ pub(super) async fn run<F: Factory>(
             let ended_badly = result.is_err();
             let ended = bench.ends(result);
             pace = ended.pace.unwrap_or(pace);
-            if pace == Pace::Slow || urgent || ended_badly {
+            if pace == Pace::Slow {
+                // Others may do what was to come after it.
+                bench.give_all();
+            } else if urgent || ended_badly {
                 bench.give();
             }
             if ended.turn_is_over {

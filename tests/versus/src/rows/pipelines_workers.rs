@@ -16,7 +16,9 @@ use weirs_runtime::Runtime;
 
 use super::hosts::{AsyncStdGlobal, Host};
 use super::jobs::{Jobs, job};
-use super::sides::{Ours, Peers, on_async_std, on_both, on_tokio, on_two_threads, rounds, spin, words};
+use super::sides::{
+    Ours, Peers, many_on_both, on_async_std, on_both, on_tokio, on_two_threads, rounds, spin, words,
+};
 use crate::go::{self, Module};
 use crate::measure::Experiment;
 use crate::peers::{peer, peer_in};
@@ -56,13 +58,13 @@ fn computing<const WORKERS: usize>() -> Vec<Experiment> {
             spin(rounds(Duration::from_micros(20)));
         });
     });
-    on_both(row, spins::<WORKERS, 20_000>, ideal)
+    many_on_both(1_000, row, spins::<WORKERS, 20_000>, ideal)
 }
 
 fn waiting<const WORKERS: usize>() -> Vec<Experiment> {
     let row = |host: &str| Row::new(format!("workers/wait-1ms/{WORKERS}/{host}"), go::peer()).goal(1.0);
     let peers = || words("pool-sleep", &[WORKERS as u64, PLACES as u64, 1_000]);
-    on_both(row, sleeps::<WORKERS>, Peers::Go(Module::Plain, peers))
+    many_on_both(20 * WORKERS as u64, row, sleeps::<WORKERS>, Peers::Go(Module::Plain, peers))
 }
 
 fn crossover<const NANOSECONDS: u64>(length: &str) -> [Experiment; 2] {

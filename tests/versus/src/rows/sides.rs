@@ -29,30 +29,50 @@ pub(super) enum Peers {
 /// A row, and one beside it for the processor time: on tokio with two threads, and the same on async-std's
 /// executor, which is smol's, with as many threads as cores. An operation of the sides is one item.
 pub(super) fn on_both(row: impl Fn(&'static str) -> Row, ours: Ours, peers: Peers) -> Vec<Experiment> {
-    vec![on_tokio(row("tokio-mt"), ours, peers), on_async_std(row("async-std"), ours, peers)]
+    many_on_both(1, row, ours, peers)
+}
+
+/// The same, and a round has so many items at least: where it takes long to begin.
+pub(super) fn many_on_both(
+    least: u64,
+    row: impl Fn(&'static str) -> Row,
+    ours: Ours,
+    peers: Peers,
+) -> Vec<Experiment> {
+    vec![
+        on(least, row("tokio-mt"), TokioMultiThread::new, ours, peers),
+        on(least, row("async-std"), || AsyncStdGlobal, ours, peers),
+    ]
 }
 
 pub(super) fn on_tokio(row: Row, ours: Ours, peers: Peers) -> Experiment {
-    on(row, TokioMultiThread::new, ours, peers)
+    on(1, row, TokioMultiThread::new, ours, peers)
 }
 
 pub(super) fn on_async_std(row: Row, ours: Ours, peers: Peers) -> Experiment {
-    on(row, || AsyncStdGlobal, ours, peers)
+    on(1, row, || AsyncStdGlobal, ours, peers)
 }
 
-fn on<H: Host>(row: Row, host: fn() -> H, ours: Ours, peers: Peers) -> Experiment {
+fn on<H: Host>(least: u64, row: Row, host: fn() -> H, ours: Ours, peers: Peers) -> Experiment {
     let rows = [row.clone(), row.beside("cpu")];
     Experiment::new(rows, move |effort| {
         let host = host();
-        let ours = on_host(host.clone(), ours);
+        let mut ours = on_host(host.clone(), ours);
+        let ours = move |times| ours(times * least);
         let mut pair = match peers {
-            Peers::Jobs(jobs) => Pair::new(ours, on_host(host, jobs)),
+            Peers::Jobs(jobs) => {
+                let mut peers = on_host(host, jobs);
+                Pair::new(ours, move |times| peers(times * least))
+            }
             Peers::Go(module, words) => {
                 let mut program = Program::start(module, &words())?;
                 // Its processor time is not this process's.
-                Pair::new(ours, move |items| program.run(items)).waits()
+                Pair::new(ours, move |times| program.run(times * least)).waits()
             }
-            Peers::Threads(does) => Pair::new(ours, move |items| wall_and_cpu(items, || does(items))),
+            Peers::Threads(does) => Pair::new(ours, move |times| {
+                let items = times * least;
+                wall_and_cpu(items, || does(items))
+            }),
         };
         Ok(pair.take_turns(effort).to_vec())
     })
