@@ -124,8 +124,7 @@ impl<T, Fut> Attempt<T, Fut> {
         Self { number, redrives, attempts: 0, first_at, job: Some(item), state: State::Begins }
     }
 
-    // A stage is one function, see `Judged`.
-    #[inline(always)]
+    #[inline]
     pub(super) fn poll<F, U, E>(
         mut self: Pin<&mut Self>,
         duty: &Duty<T, F, E>,

@@ -38,7 +38,7 @@ impl<W: Flow, E> Feed<W, E> {
         Self { flow: Some(flow), ring, ticket: None, number: 0, desk }
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Entry<W::Item>>> {
         let mut this = self.project();
         if let Some(ring) = this.ring {

@@ -27,7 +27,7 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    const MOST: u32 = 8192;
+    const MOST: u32 = 2048;
     const LONGEST: Duration = Duration::from_micros(200);
 
     /// One more item: whether the turn is over.

@@ -189,8 +189,7 @@ where
 {
     type Item = U;
 
-    // A stage is one function: what is inside is inlined, and what is before it is called.
-    #[inline(never)]
+    #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<U>> {
         let mut this = self.project();
         for _ in 0..TURN {

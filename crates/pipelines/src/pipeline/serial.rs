@@ -66,7 +66,7 @@ where
     Fut: Future<Output = Result<U, E>>,
 {
     /// The next output, if there is one without waiting.
-    #[inline(always)]
+    #[inline]
     fn next_output(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome<W::Item, U, E>>> {
         let mut this = self.as_mut().project();
         loop {
@@ -118,7 +118,7 @@ where
 {
     type Item = Outcome<W::Item, U, E>;
 
-    #[inline(always)]
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match self.as_mut().project().output.take() {
             None => self.next_output(cx),
