@@ -66,8 +66,8 @@ impl<T> fmt::Debug for PipelineStream<T> {
 }
 
 impl<B: Blueprint> Pipeline<B> {
-    /// Starts it on a runtime, and gives its results as a stream, of which so many may be unread, besides half
-    /// as many that are on their way. If the pipeline fails, the error is the last item.
+    /// Starts it on a runtime, and gives its results as a stream, of which so many may be unread, besides
+    /// half as many that are on their way. If the pipeline fails, the error is the last item.
     ///
     /// # Errors
     /// A setting that makes no sense, or two stages of one name.

@@ -1,7 +1,7 @@
 //! [`Program`]: plain Go beside us, from the folder `go`, in a process that takes turns with this one.
 //!
-//! Go is found by `GO=path`, as `go` on the path, or where [`set_up`] has put it: into the folder of what cargo
-//! builds. Without it, and where its programs cannot be built, the rows beside Go are skipped.
+//! Go is found by `GO=path`, as `go` on the path, or where [`set_up`] has put it: into the folder of what
+//! cargo builds. Without it, and where its programs cannot be built, the rows beside Go are skipped.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -69,7 +69,7 @@ fn costs(line: &str) -> Option<[f64; 2]> {
     Some([value["wall"].as_f64()?, value["cpu"].as_f64()?])
 }
 
-/// A Go module beside the Rust code. What needs a module of others stands apart: it may not be had everywhere.
+/// A Go module beside the Rust code. What needs a module of others stands apart: it is not everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
     /// Go, and nothing else.

@@ -1,9 +1,10 @@
 //! Pipelines of three stages, over Go's channels and over loops by hand.
 //!
-//! A source of numbers, three stages that add one, and the end: five goroutines in Go, and five tasks by hand,
-//! with a channel between two. `serial`: ours without a buffer, so that all stages are in one task. `buffered`:
-//! ours with as many buffers as the others have channels, and so with a task for each stage. `fan`: one source,
-//! four workers, and all of their results in one place. Work of `spin` is 20 microseconds a stage.
+//! A source of numbers, three stages that add one, and the end: five goroutines in Go, and five tasks by
+//! hand, with a channel between two. `serial`: ours without a buffer, so that all stages are in one task.
+//! `buffered`: ours with as many buffers as the others have channels, and so with a task for each stage.
+//! `fan`: one source, four workers, and all of their results in one place. Work of `spin` is 20
+//! microseconds a stage.
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! Worker pools, over Go's and over loops by hand.
 //!
-//! Two workers, as there are two processors, with places for 128 jobs and 128 results. `typed`: numbers in,
-//! numbers out, handed in as an iterator; `one-by-one`: each with an await of its own. `closures`: boxed
-//! functions without results. `tasks`: futures of any type, each with its handle; the peer has a semaphore and
-//! a task for each. `spin-2us`: jobs that compute for two microseconds, over two threads that do half of them
-//! each and nothing else.
+//! Two workers, as there are two processors, with places for 128 jobs and 128 results. `typed`: numbers
+//! in, numbers out, handed in as an iterator; `one-by-one`: each with an await of its own. `closures`:
+//! boxed functions without results. `tasks`: futures of any type, each with its handle; the peer has a
+//! semaphore and a task for each. `spin-2us`: jobs that compute for two microseconds, over two threads
+//! that do half of them each and nothing else.
 
 use std::convert::Infallible;
 use std::sync::Arc;

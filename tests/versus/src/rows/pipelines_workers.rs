@@ -1,8 +1,9 @@
 //! How many workers, and when a pool: what the page of the pool says about it.
 //!
-//! `workers/spin-20us`: jobs that compute, over two threads that do half of them each; `workers/wait-1ms`: jobs
-//! that wait, over Go's pool of as many. `crossover`: a pool of two workers over a task for each job, of which
-//! a semaphore lets 64 be there, for jobs of growing length. `rayon`: the same beside its two threads.
+//! `workers/spin-20us`: jobs that compute, over two threads that do half of them each;
+//! `workers/wait-1ms`: jobs that wait, over Go's pool of as many. `crossover`: a pool of two workers over
+//! a task for each job, of which a semaphore lets 64 be there, for jobs of growing length. `rayon`: the
+//! same beside its two threads.
 
 use std::convert::Infallible;
 use std::future::Future;
