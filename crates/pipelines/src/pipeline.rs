@@ -14,6 +14,7 @@ mod fork;
 mod gate;
 mod gauge;
 mod judge;
+mod outlet;
 mod parallel;
 mod plan;
 mod retry;
@@ -34,7 +35,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use futures_sink::Sink;
-use weirs_channels_utils::Overflow;
+use weirs_channels_utils::{Overflow, Sender};
 use weirs_resilience::{Attempt, Error, Policy, Stack};
 
 pub(crate) use each::each_outcome;
@@ -55,6 +56,7 @@ pub(crate) mod plumbing {
     pub use super::finish::{End, Finish, Folded, ForEach, Into};
     pub use super::flow::Flow;
     pub use super::fork::{Branch, Broadcast, Merged};
+    pub use super::outlet::Outlet;
     pub use super::plan::{Blueprint, Check};
     pub use super::site::Site;
     pub use super::stage::Staged;
@@ -66,6 +68,7 @@ use finish::{Finish, Folded, ForEach, Into};
 use flow::{Flow, Mapped, Origin};
 use fork::{Branch, Broadcast, Merged};
 use judge::BoxError;
+use outlet::Outlet;
 use plan::{Blueprint, Check};
 use site::Site;
 use stage::Staged;
@@ -342,6 +345,11 @@ impl<B: Blueprint> Pipeline<B> {
     /// Ends in a vector of all.
     pub fn collect(self) -> Plan<B, impl Finish<B::Item, Output = Vec<B::Item>>> {
         self.fold(Vec::new(), |all, item| all.push(item))
+    }
+
+    /// Ends in a channel, into which so many go at once if they are ready.
+    pub(crate) fn into_channel(self, sender: Sender<B::Item>, at_once: usize) -> Plan<B, Outlet<B::Item>> {
+        Plan::new(self.blueprint, Outlet::new(sender, at_once))
     }
 
     fn then<C>(self, next: impl FnOnce(B) -> C) -> Pipeline<C> {

@@ -20,6 +20,7 @@ mod submit_many;
 mod tasks;
 mod worker;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -183,6 +184,11 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     /// The job comes back, with the reason.
     pub fn try_submit(&self, job: J) -> Result<JobId, SubmitError<J>> {
         self.intake.try_submit(job)
+    }
+
+    /// Hands in these, as far as there is room, without their keys.
+    pub(crate) fn try_submit_all(&self, jobs: &mut VecDeque<J>) {
+        self.shared().try_submit_all(jobs);
     }
 
     /// Hands in a job, and blocks the thread meanwhile: for synchronous code.

@@ -1,6 +1,7 @@
 //! [`Ahead`]: how far items may run past the oldest that has not ended.
 
 use std::collections::VecDeque;
+use std::iter;
 
 /// Lets in an item only if it is no more than so many after the oldest that has not ended.
 pub(super) struct Ahead {
@@ -20,9 +21,14 @@ impl Ahead {
         self.ended.len() <= self.most
     }
 
-    /// The next item is in.
-    pub(super) fn takes(&mut self) {
-        self.ended.push_back(false);
+    /// So many may come in.
+    pub(super) fn room(&self) -> usize {
+        self.most.saturating_add(1).saturating_sub(self.ended.len())
+    }
+
+    /// The next items are in.
+    pub(super) fn take(&mut self, number: usize) {
+        self.ended.extend(iter::repeat_n(false, number));
     }
 
     pub(super) fn ends(&mut self, number: u64) {
@@ -46,7 +52,7 @@ mod tests {
         let mut ahead = Ahead::new(2);
         for _ in 0..3 {
             assert!(ahead.has_room());
-            ahead.takes();
+            ahead.take(1);
         }
         assert!(!ahead.has_room());
         ahead.ends(2);
@@ -54,12 +60,12 @@ mod tests {
         assert!(!ahead.has_room());
         ahead.ends(0);
         assert!(ahead.has_room() && ahead.ended.is_empty());
-        ahead.takes();
+        ahead.take(1);
         ahead.ends(3);
         assert_eq!(ahead.oldest, 4);
         // None may be in besides the oldest.
         let mut alone = Ahead::new(0);
-        alone.takes();
+        alone.take(1);
         assert!(!alone.has_room());
     }
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use weirs_runtime::{Instant, Sleep};
+use weirs_runtime::{Instant, PanicPayload, Sleep};
 
 use super::desk::{Desk, add};
 use super::ending::{Ending, Tried, Trouble};
@@ -18,7 +18,7 @@ use super::retry::Retry;
 use super::site::{PipelineEvent, Site};
 use super::unprocessed::Left;
 use crate::dead_letter::Reason;
-use crate::panics::{contain, let_go, poll_contained};
+use crate::panics::{contain, let_go};
 
 /// A job of a stage.
 pub(super) struct Entry<T> {
@@ -74,16 +74,16 @@ pub(super) struct Duty<T, F, E> {
 }
 
 impl<T, F, E> Duty<T, F, E> {
-    /// Whether a job is too late to begin, and by when others of its attempts have to.
-    fn look_at(&self, job: &T, now: &mut Instant) -> (bool, Instant) {
+    /// Whether a job is too late to begin, and by when others of its attempts have to. Its panic is a value.
+    #[inline]
+    fn look_at(&self, job: &T, now: &mut Instant) -> Result<(bool, Instant), PanicPayload> {
         if self.keep.is_some() || self.desk.gauge.is_some() {
             *now = self.site.clock().now();
         }
-        let Some(deadline) = self.expires.as_ref().and_then(|expires| expires(job)) else {
-            return (false, Instant::FAR_FUTURE);
-        };
+        let Some(expires) = &self.expires else { return Ok((false, Instant::FAR_FUTURE)) };
+        let Some(deadline) = contain(|| expires(job))? else { return Ok((false, Instant::FAR_FUTURE)) };
         *now = self.site.clock().now();
-        (deadline <= *now, deadline)
+        Ok((deadline <= *now, deadline))
     }
 
     /// Whether there would be no time left after this pause.
@@ -159,6 +159,7 @@ pin_project! {
 }
 
 impl<T, Fut> Attempt<T, Fut> {
+    #[inline]
     pub(super) fn new(entry: Entry<T>) -> Self {
         let Entry { number, item, redrives, since } = entry;
         Self {
@@ -174,8 +175,9 @@ impl<T, Fut> Attempt<T, Fut> {
         }
     }
 
+    #[inline]
     pub(super) fn poll<F, U, E>(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         duty: &Duty<T, F, E>,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome<T, U, E>>
@@ -183,7 +185,6 @@ impl<T, Fut> Attempt<T, Fut> {
         F: Fn(T) -> Fut,
         Fut: Future<Output: Ending<Value = U, Error = E>>,
     {
-        let mut this = self.project();
         let mut turn = 0;
         loop {
             turn += 1;
@@ -192,111 +193,145 @@ impl<T, Fut> Attempt<T, Fut> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let (trouble, known) = match this.state.as_mut().project() {
+            let this = self.as_mut().project();
+            let mut state = this.state;
+            let mut unbegun = None;
+            let begins = match state.as_mut().project() {
+                StateProjection::Runs { .. } => false,
                 StateProjection::New => {
                     let Some(job) = &this.job else { unreachable!("a job that is new is there") };
-                    match contain(|| duty.look_at(job, this.first_at)) {
-                        Ok((false, deadline)) => {
+                    match duty.look_at(job, this.first_at) {
+                        Ok((is_late, deadline)) => {
                             *this.deadline = deadline;
-                            this.state.set(State::Begins);
-                            continue;
+                            unbegun = is_late.then_some(Trouble::Expired);
                         }
-                        Ok((true, _)) => (Trouble::Expired, None),
-                        Err(payload) => (Trouble::Panicked(payload), None),
+                        Err(payload) => unbegun = Some(Trouble::Panicked(payload)),
                     }
+                    true
                 }
-                StateProjection::Begins => {
-                    let Some(job) = this.job.take() else { unreachable!("a job that begins is there") };
-                    *this.attempts = this.attempts.saturating_add(1);
-                    let begun = contain(|| {
-                        *this.job = duty.keep.map(|keep| keep(&job));
-                        (duty.work)(job)
-                    });
-                    match begun {
-                        Ok(future) => {
-                            this.state.set(State::Runs { future });
-                            continue;
-                        }
-                        Err(payload) => {
-                            *this.tried = this.tried.saturating_add(1);
-                            (Trouble::Panicked(payload), None)
-                        }
-                    }
-                }
-                StateProjection::Runs { future } => {
-                    let ended = ready!(poll_contained(future, cx));
-                    // Its destructor is a part of the job.
-                    let dropped = contain(|| this.state.set(State::Over));
-                    let ended = ended.map(Ending::tried);
-                    let tried = ended.as_ref().map_or(1, |tried| tried.attempts);
-                    *this.tried = this.tried.saturating_add(tried);
-                    add(&duty.desk.retried, u64::from(tried.saturating_sub(1)));
-                    match (ended, dropped) {
-                        (Ok(Tried { result: Ok(result), .. }), Ok(())) => {
-                            if let Some(kept) = this.job.take() {
-                                let_go(kept);
-                            }
-                            if let Some(gauge) = &duty.desk.gauge {
-                                gauge.ends(*this.since, *this.first_at, duty.site.clock().now());
-                            }
-                            return Poll::Ready(Outcome { number: *this.number, result: Ok(result) });
-                        }
-                        (Ok(Tried { result: Err(trouble), reason, .. }), Ok(())) => (trouble, reason),
-                        (Err(payload), _) | (_, Err(payload)) => (Trouble::Panicked(payload), None),
-                    }
-                }
+                StateProjection::Begins => true,
                 StateProjection::Rests { sleep } => {
                     ready!(sleep.poll(cx));
-                    this.state.set(State::Begins);
-                    continue;
+                    state.set(State::Begins);
+                    true
                 }
                 StateProjection::Over => unreachable!("it is not polled after its end"),
             };
-            let (may, final_reason) = match &trouble {
-                Trouble::Expired => (false, Reason::Expired),
-                Trouble::Panicked(_) => {
-                    (duty.retry.is_some_and(|retry| retry.tries_panics()), Reason::Panicked)
+            if let Some(trouble) = unbegun {
+                match self.as_mut().failed(trouble, None, duty) {
+                    None => continue,
+                    Some(outcome) => return Poll::Ready(outcome),
                 }
-                Trouble::Error(error) => match &duty.transient {
-                    None => (true, known.unwrap_or(Reason::Exhausted)),
-                    // A panic of the question is an answer, too.
-                    Some(is_transient) => match contain(|| is_transient(error)) {
-                        Ok(true) => (true, known.unwrap_or(Reason::Exhausted)),
-                        Ok(false) => (false, Reason::Permanent),
-                        Err(payload) => {
-                            let_go(payload);
-                            (false, Reason::Permanent)
-                        }
-                    },
-                },
-            };
-            let pause = duty.retry.filter(|_| may && this.job.is_some());
-            let pause = pause.and_then(|retry| retry.pause_after(*this.attempts));
-            if let Some(pause) = pause.filter(|pause| !duty.is_too_late(*this.deadline, *pause)) {
-                add(&duty.desk.retried, 1);
-                let (stage, attempts) = (duty.desk.name, *this.attempts);
-                duty.site.tell(&PipelineEvent::Retried { stage, attempts, after: pause });
-                let_go(trouble);
-                this.state.set(State::Rests { sleep: duty.site.clock().sleep(pause) });
-                continue;
             }
-            this.state.set(State::Over);
-            let now = duty.site.clock().now();
-            match &duty.desk.gauge {
-                Some(gauge) if *this.attempts > 0 => gauge.ends(*this.since, *this.first_at, now),
-                _ => {}
+            if begins {
+                *this.attempts = this.attempts.saturating_add(1);
             }
-            let failure = Failure {
-                job: this.job.take(),
-                trouble,
-                reason: final_reason,
-                attempts: *this.tried,
-                first_at: if *this.first_at == Instant::FAR_FUTURE { now } else { *this.first_at },
-                last_at: now,
-                redrives: *this.redrives,
+            // Outside, so that it is there when the future's destructor panics.
+            let mut ended = None;
+            let kept = this.job;
+            let contained = contain(|| {
+                if begins {
+                    let Some(job) = kept.take() else { unreachable!("a job that begins is there") };
+                    *kept = duty.keep.map(|keep| keep(&job));
+                    state.set(State::Runs { future: (duty.work)(job) });
+                }
+                let StateProjection::Runs { future } = state.as_mut().project() else {
+                    unreachable!("it runs")
+                };
+                if let Poll::Ready(result) = future.poll(cx) {
+                    ended = Some(result);
+                    // Its destructor is a part of the job.
+                    state.set(State::Over);
+                }
+            });
+            let ended = ended.map(Ending::tried);
+            if let (Ok(()), None) = (&contained, &ended) {
+                return Poll::Pending;
+            }
+            let tried = ended.as_ref().map_or(1, |tried| tried.attempts);
+            *this.tried = this.tried.saturating_add(tried);
+            if tried > 1 {
+                add(&duty.desk.retried, u64::from(tried - 1));
+            }
+            let (trouble, known) = match (contained, ended) {
+                (Ok(()), None) => unreachable!("it has ended"),
+                (Ok(()), Some(Tried { result: Ok(result), .. })) => {
+                    if let Some(kept) = kept.take() {
+                        let_go(kept);
+                    }
+                    if let Some(gauge) = &duty.desk.gauge {
+                        gauge.ends(*this.since, *this.first_at, duty.site.clock().now());
+                    }
+                    return Poll::Ready(Outcome { number: *this.number, result: Ok(result) });
+                }
+                (Ok(()), Some(Tried { result: Err(trouble), reason, .. })) => (trouble, reason),
+                (Err(payload), unheard) => {
+                    if let Err(second) = contain(|| state.set(State::Over)) {
+                        let_go(second);
+                    }
+                    if let Some(Tried { result, .. }) = unheard {
+                        let_go(result);
+                    }
+                    (Trouble::Panicked(payload), None)
+                }
             };
-            return Poll::Ready(Outcome { number: *this.number, result: Err(Box::new(failure)) });
+            if let Some(outcome) = self.as_mut().failed(trouble, known, duty) {
+                return Poll::Ready(outcome);
+            }
         }
+    }
+
+    /// One attempt has failed, or it was too late to begin; none, if there will be another.
+    #[cold]
+    fn failed<F, U, E>(
+        self: Pin<&mut Self>,
+        trouble: Trouble<E>,
+        known: Option<Reason>,
+        duty: &Duty<T, F, E>,
+    ) -> Option<Outcome<T, U, E>> {
+        let mut this = self.project();
+        let (may, final_reason) = match &trouble {
+            Trouble::Expired => (false, Reason::Expired),
+            Trouble::Panicked(_) => (duty.retry.is_some_and(|retry| retry.tries_panics()), Reason::Panicked),
+            Trouble::Error(error) => match &duty.transient {
+                None => (true, known.unwrap_or(Reason::Exhausted)),
+                // A panic of the question is an answer, too.
+                Some(is_transient) => match contain(|| is_transient(error)) {
+                    Ok(true) => (true, known.unwrap_or(Reason::Exhausted)),
+                    Ok(false) => (false, Reason::Permanent),
+                    Err(payload) => {
+                        let_go(payload);
+                        (false, Reason::Permanent)
+                    }
+                },
+            },
+        };
+        let pause = duty.retry.filter(|_| may && this.job.is_some());
+        let pause = pause.and_then(|retry| retry.pause_after(*this.attempts));
+        if let Some(pause) = pause.filter(|pause| !duty.is_too_late(*this.deadline, *pause)) {
+            add(&duty.desk.retried, 1);
+            let (stage, attempts) = (duty.desk.name, *this.attempts);
+            duty.site.tell(&PipelineEvent::Retried { stage, attempts, after: pause });
+            let_go(trouble);
+            this.state.set(State::Rests { sleep: duty.site.clock().sleep(pause) });
+            return None;
+        }
+        this.state.set(State::Over);
+        let now = duty.site.clock().now();
+        match &duty.desk.gauge {
+            Some(gauge) if *this.attempts > 0 => gauge.ends(*this.since, *this.first_at, now),
+            _ => {}
+        }
+        let failure = Failure {
+            job: this.job.take(),
+            trouble,
+            reason: final_reason,
+            attempts: *this.tried,
+            first_at: if *this.first_at == Instant::FAR_FUTURE { now } else { *this.first_at },
+            last_at: now,
+            redrives: *this.redrives,
+        };
+        Some(Outcome { number: *this.number, result: Err(Box::new(failure)) })
     }
 
     /// It is given up in the middle. To be called before it is dropped.

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
-use weirs_channels_utils::{Batches, Overflow, Sender, channel};
+use weirs_channels_utils::{Batches, Overflow, Receiver, Sender, channel};
 use weirs_runtime::{Clock, Instant};
 
 use super::desk::{Edge, bump};
@@ -23,7 +23,7 @@ use crate::panics::contain;
 use crate::turn::yield_now;
 
 /// The most items that are sent at once.
-const MOST_AT_ONCE: usize = 32;
+const MOST_AT_ONCE: usize = 64;
 
 /// Whoever takes longer than this for an item sends each at once, so that none waits for the next.
 const SLOW: Duration = Duration::from_micros(20);
@@ -69,10 +69,17 @@ where
     let at_least_one = |number| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
     let edge = site.edge();
     let (sender, receiver) = channel(at_least_one(capacity)).overflow(overflow).clock(site.clock()).build();
-    let at_once = (capacity / 4).clamp(1, MOST_AT_ONCE);
-    let batch = at_least_one((capacity / 2).clamp(1, MOST_AT_ONCE));
-    site.run(pump::<W, P>(flow, sender, at_once, Arc::clone(&edge), site.clone()));
-    AfterBuffer { batches: Some(receiver.batches(batch)), capacity, edge, site }
+    let at_once = (capacity / 2).clamp(1, MOST_AT_ONCE);
+    let may_drop = overflow != Overflow::Block;
+    site.run(pump::<W, P>(flow, sender, at_once, may_drop, Arc::clone(&edge), site.clone()));
+    let outflow = match may_drop {
+        // What is taken out in advance would keep its place, and others would be dropped for it.
+        true => Outflow::Single { receiver },
+        false => Outflow::Several {
+            batches: receiver.batches(at_least_one((capacity / 2).clamp(1, MOST_AT_ONCE))),
+        },
+    };
+    AfterBuffer { outflow: Some(outflow), capacity, edge, site }
 }
 
 /// An item in a buffer: with the time since when it is there, or without.
@@ -147,7 +154,7 @@ impl<P: Parcel> Drop for Cork<P> {
 }
 
 /// The task of a boundary: sends what comes, several at once if several are ready.
-async fn pump<W, P>(flow: W, sender: Sender<P>, at_once: usize, edge: Arc<Edge>, site: Site)
+async fn pump<W, P>(flow: W, sender: Sender<P>, at_once: usize, may_drop: bool, edge: Arc<Edge>, site: Site)
 where
     W: Flow,
     P: Parcel<Item = W::Item>,
@@ -168,22 +175,33 @@ where
         let most = if slow { 1 } else { at_once };
         let gathered = poll_fn(|cx| {
             began.get_or_insert_with(|| clock.now());
-            while cork.items.len() < most {
-                let Some(running) = flow.as_mut().as_pin_mut() else { break };
+            let mut waits = false;
+            if let Some(mut running) = flow.as_mut().as_pin_mut() {
                 // What the user wrote is contained where it is called; this is for destructors.
-                match contain(|| running.poll_next(cx)) {
-                    Ok(Poll::Ready(Some(item))) => cork.items.push_back(P::pack(item, &clock)),
-                    Ok(Poll::Ready(None)) => flow.set(None),
-                    Ok(Poll::Pending) if cork.items.is_empty() => {
-                        began = None;
-                        return closed.as_mut().poll(cx).map(|()| false);
+                let contained = contain(|| {
+                    while cork.items.len() < most {
+                        match running.as_mut().poll_next(cx) {
+                            Poll::Ready(Some(item)) => cork.items.push_back(P::pack(item, &clock)),
+                            Poll::Ready(None) => return true,
+                            Poll::Pending => {
+                                waits = true;
+                                break;
+                            }
+                        }
                     }
-                    Ok(Poll::Pending) => break,
-                    Err(payload) => {
-                        site.fail("source", Cause::Panicked(payload));
-                        flow.set(None);
-                    }
+                    false
+                });
+                let ended = contained.unwrap_or_else(|payload| {
+                    site.fail("source", Cause::Panicked(payload));
+                    true
+                });
+                if ended {
+                    flow.set(None);
                 }
+            }
+            if waits && cork.items.is_empty() {
+                began = None;
+                return closed.as_mut().poll(cx).map(|()| false);
             }
             Poll::Ready(true)
         })
@@ -215,9 +233,11 @@ where
         };
         let left = cork.items.len() as u64;
         cork.edge.sent.fetch_add(u64::from(number) - left, Ordering::Relaxed);
-        let dropped = sender.stats().dropped;
-        if cork.edge.dropped.swap(dropped, Ordering::Relaxed) < dropped {
-            is_full(&site, &cork.edge);
+        if may_drop {
+            let dropped = sender.stats().dropped;
+            if cork.edge.dropped.swap(dropped, Ordering::Relaxed) < dropped {
+                is_full(&site, &cork.edge);
+            }
         }
         match sent {
             Err(error) if error.is_closed() => break,
@@ -242,9 +262,15 @@ fn is_full(site: &Site, edge: &Edge) {
     }
 }
 
+/// How items are taken out of a buffer.
+enum Outflow<P> {
+    Single { receiver: Receiver<P> },
+    Several { batches: Batches<P> },
+}
+
 /// What comes out of a boundary.
 struct AfterBuffer<P: Parcel> {
-    batches: Option<Batches<P>>,
+    outflow: Option<Outflow<P>>,
     capacity: usize,
     edge: Arc<Edge>,
     site: Site,
@@ -266,10 +292,14 @@ impl<P: Parcel> AfterBuffer<P> {
 impl<P: Parcel> Flow for AfterBuffer<P> {
     type Item = P::Item;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<P::Item>> {
         let this = &mut *self;
-        let Some(batches) = &mut this.batches else { return Poll::Ready(None) };
-        let polled = Pin::new(batches).poll_next(cx);
+        let polled = match &mut this.outflow {
+            Some(Outflow::Several { batches }) => Pin::new(batches).poll_next(cx),
+            Some(Outflow::Single { receiver }) => Pin::new(receiver).poll_next(cx),
+            None => return Poll::Ready(None),
+        };
         if let Poll::Ready(Some(_)) = &polled {
             bump(&this.edge.received);
             if this.edge.full.load(Ordering::Relaxed) {
@@ -284,8 +314,11 @@ impl<P: Parcel> Flow for AfterBuffer<P> {
 
 impl<P: Parcel> Drop for AfterBuffer<P> {
     fn drop(&mut self) {
-        let Some(batches) = self.batches.take() else { return };
-        let mut receiver = batches.into_receiver();
+        let mut receiver = match self.outflow.take() {
+            Some(Outflow::Several { batches }) => batches.into_receiver(),
+            Some(Outflow::Single { receiver }) => receiver,
+            None => return,
+        };
         receiver.close();
         let received = self.edge.received.load(Ordering::Relaxed);
         for (number, parcel) in (received..).zip(receiver.remaining()) {

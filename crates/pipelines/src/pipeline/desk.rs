@@ -55,11 +55,13 @@ impl Edge {
 }
 
 /// Counts, where only one writes.
+#[inline]
 pub(super) fn bump(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
 /// Counts, where several write.
+#[inline]
 pub(super) fn add(counter: &AtomicU64, number: u64) {
     counter.fetch_add(number, Ordering::Relaxed);
 }

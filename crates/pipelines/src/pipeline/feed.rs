@@ -46,6 +46,7 @@ impl<W: Flow, E> Feed<W, E> {
         Self { flow: Some(flow), ring, ticket: None, number: 0, desk, clock }
     }
 
+    #[inline]
     pub(super) fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Entry<W::Item>>> {
         let mut this = self.project();
         if let Some(ring) = this.ring {
@@ -82,6 +83,7 @@ impl<W: Flow, E> Feed<W, E> {
     }
 }
 
+#[inline]
 fn entry<T>(number: &mut u64, desk: &Desk, clock: &Option<Clock>, item: T, redrives: u32) -> Entry<T> {
     bump(&desk.taken);
     let since = clock.as_ref().map_or(Instant::FAR_FUTURE, Clock::now);

@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
@@ -19,13 +20,19 @@ use super::ahead::Ahead;
 use super::attempt::{Duty, Entry, Held, Outcome, Unread, Waiting};
 use super::ending::Ending;
 use super::feed::Feed;
-use super::flow::{Flow, TURN};
+use super::flow::{Flow, Turn};
 use super::gate::{Gate, manage};
 use super::site::{Alive, Cause, PipelineEvent};
 use super::unprocessed::Left;
 use super::workers::Workers;
 use crate::panics::contain;
 use crate::{Completion, PoolEvent, Results, Worker, WorkerPool};
+
+/// The most items that are handed in at once.
+const MOST_AT_ONCE: usize = 32;
+
+/// Where it takes longer than this for an item, each is handed in at once.
+const SLOW: Duration = Duration::from_micros(20);
 
 pin_project! {
     /// A stage that does several jobs at once: at most `most` are inside it, done and not handed on ones
@@ -43,6 +50,10 @@ pin_project! {
         #[pin]
         feed: Feed<W, E>,
         crew: Crew<W::Item, F, U, E>,
+        // Taken from before, and on their way in.
+        gathered: VecDeque<Entry<W::Item>>,
+        // Whoever is before takes long for an item: none shall wait for the next.
+        slow: bool,
         // Results that were not asked for yet.
         unread: VecDeque<Outcome<W::Item, U, E>>,
         inside: usize,
@@ -64,6 +75,8 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
+            let gathered = this.gathered.drain(..);
+            gathered.for_each(|entry| this.duty.hand_back(Left::Waiting, entry.number, entry.item));
             this.unread.drain(..).for_each(|outcome| this.duty.hand_back_outcome(outcome));
             this.crew.dismiss(this.duty);
         }
@@ -291,23 +304,36 @@ where
         Self::Here { sender: Some(sender), results: Some(results), managed }
     }
 
-    /// There is room for as many as may be inside. What a crew that is lost does not take is handed back.
-    fn submit(&mut self, entry: Entry<T>, duty: &Arc<Duty<T, F, E>>) {
-        let refused = match self {
-            Self::Pool { pool: Some(pool), .. } => match pool.try_submit(entry) {
-                Ok(_) => return,
-                Err(refused) => refused.into_inner(),
-            },
+    /// Hands these in: there is room for as many as may be inside. What a crew that is lost does not take is
+    /// handed back.
+    fn submit(&mut self, entries: &mut VecDeque<Entry<T>>, duty: &Arc<Duty<T, F, E>>) {
+        match self {
+            Self::Pool { pool: Some(pool), .. } => pool.try_submit_all(entries),
             Self::Here { sender: Some(sender), managed, .. } => {
-                if let Some(managed) = managed {
-                    managed.gate.comes();
+                for entry in entries.drain(..) {
+                    if let Some(managed) = managed {
+                        managed.gate.comes();
+                    }
+                    drop(sender.try_send(Waiting::new(entry, Arc::clone(duty))));
                 }
-                drop(sender.try_send(Waiting::new(entry, Arc::clone(duty))));
-                return;
             }
-            _ => entry,
-        };
-        duty.hand_back(Left::Waiting, refused.number, refused.item);
+            _ => {}
+        }
+        for refused in entries.drain(..) {
+            duty.hand_back(Left::Waiting, refused.number, refused.item);
+        }
+    }
+
+    /// A result that was taken already; none of none, if the crew is lost.
+    fn in_hand(&mut self, duty: &Arc<Duty<T, F, E>>) -> Option<Option<Outcome<T, U, E>>> {
+        let Self::Pool { results: Some(results), .. } = self else { return None };
+        let completion = results.in_hand()?;
+        Some(completion.result.map_err(|_| self.is_lost_by(Cause::Lost, duty)).ok())
+    }
+
+    fn is_lost_by(&mut self, cause: Cause, duty: &Arc<Duty<T, F, E>>) {
+        duty.site.fail(duty.desk.name, cause);
+        self.dismiss(duty);
     }
 
     /// Whether nobody will ever do anything.
@@ -351,11 +377,7 @@ where
             }
             _ => return Poll::Ready(None),
         };
-        let outcome = ended.map_err(|cause| {
-            duty.site.fail(duty.desk.name, cause);
-            self.dismiss(duty);
-        });
-        Poll::Ready(outcome.ok())
+        Poll::Ready(ended.map_err(|cause| self.is_lost_by(cause, duty)).ok())
     }
 
     /// Ends the work: what is not done comes back.
@@ -404,46 +426,84 @@ where
         ahead: Option<Ahead>,
     ) -> Self {
         let ended = crew.is_lost();
-        Self { feed, crew, unread: VecDeque::new(), inside: 0, most, ahead, ended, duty }
+        let (gathered, unread) = (VecDeque::new(), VecDeque::new());
+        Self { feed, crew, gathered, slow: false, unread, inside: 0, most, ahead, ended, duty }
     }
 
-    /// Takes in what there is room for.
+    /// Takes in what there is room for, several at once if several are ready.
     fn fill(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let mut this = self.project();
-        let mut turn = 0;
-        while !*this.ended && *this.inside < *this.most && this.ahead.as_ref().is_none_or(Ahead::has_room) {
-            turn += 1;
-            if turn > TURN {
-                // The workers have their turn, and whoever takes results.
-                cx.waker().wake_by_ref();
-                return;
+        let clock = this.duty.site.clock();
+        let mut turn = Turn::default();
+        let mut waits = false;
+        while !*this.ended && !waits {
+            let room = *this.most - *this.inside;
+            let room = this.ahead.as_ref().map_or(room, |ahead| room.min(ahead.room()));
+            if room == 0 {
+                break;
             }
-            match this.feed.as_mut().poll_next(cx) {
-                Poll::Ready(Some(entry)) => {
-                    *this.inside += 1;
-                    if let Some(ahead) = this.ahead {
-                        ahead.takes();
+            let at_once = if *this.slow { 1 } else { room.min(MOST_AT_ONCE) };
+            let began = clock.now();
+            while this.gathered.len() < at_once {
+                if turn.is_over(clock) {
+                    // The workers have their turn, and whoever takes results.
+                    cx.waker().wake_by_ref();
+                    waits = true;
+                    break;
+                }
+                match this.feed.as_mut().poll_next(cx) {
+                    Poll::Ready(Some(entry)) => this.gathered.push_back(entry),
+                    Poll::Ready(None) => {
+                        *this.ended = true;
+                        break;
                     }
-                    this.crew.submit(entry, this.duty);
+                    Poll::Pending => {
+                        waits = true;
+                        break;
+                    }
                 }
-                Poll::Ready(None) => {
-                    *this.ended = true;
-                    this.crew.close();
+            }
+            let number = this.gathered.len();
+            if number > 0 {
+                *this.slow = clock.now().saturating_since(began) > SLOW * number as u32;
+                *this.inside += number;
+                if let Some(ahead) = this.ahead {
+                    ahead.take(number);
                 }
-                Poll::Pending => return,
+                this.crew.submit(this.gathered, this.duty);
+            }
+            if *this.ended {
+                this.crew.close();
             }
         }
-        if !*this.ended {
+        if !*this.ended && !waits {
             this.feed.poll_progress(cx);
         }
+    }
+
+    /// A result that was taken already; none of none, if the crew is lost.
+    fn at_hand(self: Pin<&mut Self>) -> Option<Option<Outcome<W::Item, U, E>>> {
+        let this = self.project();
+        if let Some(outcome) = this.unread.pop_front() {
+            return Some(Some(outcome));
+        }
+        let outcome = this.crew.in_hand(this.duty)?;
+        match (&outcome, this.ahead) {
+            (None, _) => *this.ended = true,
+            (Some(outcome), Some(ahead)) => ahead.ends(outcome.number),
+            (Some(_), None) => {}
+        }
+        Some(outcome)
     }
 
     /// What the crew has done.
     fn poll_crew(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome<W::Item, U, E>>> {
         let this = self.project();
         let polled = this.crew.poll(*this.inside - this.unread.len(), this.duty, cx);
-        if let (Poll::Ready(Some(outcome)), Some(ahead)) = (&polled, this.ahead) {
-            ahead.ends(outcome.number);
+        match (&polled, this.ahead) {
+            (Poll::Ready(None), _) => *this.ended = true,
+            (Poll::Ready(Some(outcome)), Some(ahead)) => ahead.ends(outcome.number),
+            _ => {}
         }
         polled
     }
@@ -459,16 +519,18 @@ where
     type Item = Outcome<W::Item, U, E>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.as_mut().fill(cx);
-        let polled = match self.as_mut().project().unread.pop_front() {
+        let at_hand = self.as_mut().at_hand();
+        // Not for each item; nor so late that workers stand idle while what is at hand is used up.
+        let room = self.most - self.inside;
+        if at_hand.is_none() || room > (self.most / 4).min(MOST_AT_ONCE) {
+            self.as_mut().fill(cx);
+        }
+        let polled = match at_hand {
             None => self.as_mut().poll_crew(cx),
-            outcome => Poll::Ready(outcome),
+            Some(outcome) => Poll::Ready(outcome),
         };
-        let this = self.project();
-        match &polled {
-            Poll::Ready(Some(_)) => *this.inside -= 1,
-            Poll::Ready(None) => *this.ended = true,
-            Poll::Pending => {}
+        if let Poll::Ready(Some(_)) = &polled {
+            *self.project().inside -= 1;
         }
         polled
     }

@@ -250,6 +250,7 @@ impl Site {
         self.0.runtime.as_ref()
     }
 
+    #[inline]
     pub(super) fn clock(&self) -> &Clock {
         &self.0.clock
     }
@@ -348,6 +349,7 @@ impl Site {
         self.0.orders.change(|orders| orders.aborting = true);
     }
 
+    #[inline]
     pub(super) fn is_stopping(&self) -> bool {
         self.0.stopping.load(Ordering::Acquire)
     }

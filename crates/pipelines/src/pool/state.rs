@@ -10,6 +10,8 @@
 //!    [`Out`].
 //! 5. Without a worker the pool is closed, and what waits is handed back: nobody waits for what cannot come.
 
+mod readers;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +37,20 @@ use crate::panics;
 /// The most jobs that a worker takes at once, and the most results that a reader does.
 const MOST_IN_HAND: usize = 32;
 
+/// So many jobs that are quicker than a worker is woken are worth a worker.
+const QUICK_IN_HAND: usize = 8;
+
+/// How long a worker's last jobs took.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// One at a time, so that none waits behind a slow one.
+    Slow,
+    /// Those who are free share what waits.
+    Steady,
+    /// Less than it takes to wake a worker.
+    Quick,
+}
+
 /// The key of a job, as a hash.
 pub(super) type KeyOf<J> = Arc<dyn Fn(&J) -> u64 + Send + Sync>;
 
@@ -56,6 +72,8 @@ pub(super) struct State<J, T, E> {
     left: Vec<Entry<J, T, E>>,
     /// In the hands of workers.
     in_hand: usize,
+    /// The pace of the worker that came last.
+    pace: Pace,
     next_id: u64,
     next_order: u64,
     pub(super) queue_most: usize,
@@ -99,6 +117,7 @@ impl<J, T, E> State<J, T, E> {
             outbox: Outbox::new(plan.ordered),
             left: Vec::new(),
             in_hand: 0,
+            pace: Pace::Slow,
             next_id: 0,
             next_order: 0,
             queue_most: plan.queue,
@@ -170,8 +189,8 @@ impl<J, T, E> State<J, T, E> {
             self.in_hand -= 1;
             self.counts.count(&result);
             self.retried += u64::from(attempts.saturating_sub(1));
-            if let (Some(measures), Some((waited, took))) = (&mut self.measures, times) {
-                measures.add(waited, took);
+            if let Some(measures) = self.measures.as_mut().filter(|_| attempts > 0) {
+                measures.add(times.0, times.1);
             }
             if let Some(keys) = &mut self.keys {
                 self.queue.extend(keys.done(slip.key));
@@ -226,6 +245,10 @@ impl<J, T, E> State<J, T, E> {
 
     /// Takes back what a worker has not begun.
     fn put_back(&mut self, hand: &mut VecDeque<Entry<J, T, E>>, out: &mut Out<J, T, E>) {
+        if !hand.is_empty() {
+            // The one before them waits for something, and others shall not wait for it.
+            self.pace = Pace::Slow;
+        }
         self.in_hand -= hand.len();
         while let Some(entry) = hand.pop_back() {
             if self.is_stopped() {
@@ -253,7 +276,11 @@ impl<J, T, E> Serve for State<J, T, E> {
         let all_if = |all: bool, some: usize| if all { usize::MAX } else { some };
         let settled = self.is_settled();
         let too_many = self.workers.saturating_sub(self.wanted);
-        self.idle.call(all_if(settled || self.is_stopped(), self.queue.len() + too_many), wakes);
+        let hands = match self.pace {
+            Pace::Quick if self.keys.is_none() => self.queue.len().div_ceil(QUICK_IN_HAND),
+            _ => self.queue.len(),
+        };
+        self.idle.call(all_if(settled || self.is_stopped(), hands + too_many), wakes);
         let free = self.free();
         self.submitters.call(all_if(self.closed, free), wakes);
         if free > 0 && self.queue.is_empty() {
@@ -309,6 +336,19 @@ impl<J, T, E> Shared<J, T, E> {
             0 => Err((offer.job, false)),
             _ => Ok(state.push(offer, since)),
         })
+    }
+
+    /// Takes these, as far as there is room; of a pool without keys.
+    pub(super) fn try_submit_all(&self, jobs: &mut VecDeque<J>) {
+        debug_assert!(self.key.is_none(), "what the key of a job is, is for the user to say");
+        let since = self.since();
+        self.change(|state| {
+            let room = if state.closed { 0 } else { state.submitters.share(None, state.free()) };
+            for job in jobs.drain(..room.min(jobs.len())) {
+                let offer = Offer { job, key: 0, deadline: Instant::FAR_FUTURE, reply: None };
+                state.push(offer, since);
+            }
+        });
     }
 
     /// The offer is asked for when it is submitted, under the lock; when the pool is closed it never is.
@@ -379,17 +419,21 @@ impl<J, T, E> Shared<J, T, E> {
         })
     }
 
-    /// Gives what is finished, and asks for more. `slow` workers take one job at a time.
+    /// Gives what is finished, and asks for more, at this pace.
     pub(super) fn poll_next(
         &self,
         finished: &mut Vec<Finished<J, T, E>>,
         hand: &mut VecDeque<Entry<J, T, E>>,
-        slow: bool,
+        pace: Pace,
         ticket: &mut Option<Ticket>,
         out: &mut Out<J, T, E>,
         cx: &Context<'_>,
     ) -> Poll<Next> {
         let polled = self.poll(cx, |state, look| {
+            if ticket.is_none() {
+                // It comes from its work.
+                state.pace = pace;
+            }
             state.take_in(finished, out);
             if state.workers > state.wanted || state.is_settled() || state.is_stopped() {
                 state.idle.leave(ticket, look);
@@ -398,12 +442,20 @@ impl<J, T, E> Shared<J, T, E> {
             let number = match state.queue.len() {
                 0 => return state.idle.wait(1, ticket, look),
                 // Those of one key shall not wait in two hands.
-                _ if slow || state.keys.is_some() => 1,
-                len => (len / state.workers).clamp(1, MOST_IN_HAND),
+                _ if pace == Pace::Slow || state.keys.is_some() => 1,
+                len => {
+                    let least = if pace == Pace::Quick { len.min(QUICK_IN_HAND) } else { 1 };
+                    (len / state.workers).clamp(least, MOST_IN_HAND)
+                }
             };
             state.idle.leave(ticket, look);
             state.in_hand += number;
-            hand.extend(state.queue.drain(..number));
+            if number == state.queue.len() && hand.is_empty() {
+                // All of them, and none is moved.
+                std::mem::swap(hand, &mut state.queue);
+            } else {
+                hand.extend(state.queue.drain(..number));
+            }
             Turn::Ready(Next::Jobs)
         });
         out.clear();
@@ -455,66 +507,6 @@ impl<J, T, E> Shared<J, T, E> {
             let backlog = Backlog { queued: state.queued(), oldest, workers: state.workers };
             state.measures.as_mut().map(|measures| look(measures, backlog))
         })
-    }
-
-    /// Takes what can be read, for one of the readers.
-    pub(super) fn poll_read(
-        &self,
-        into: &mut VecDeque<Completion<J, T, E>>,
-        ticket: &mut Option<Ticket>,
-        cx: &Context<'_>,
-    ) -> Poll<Option<()>> {
-        self.poll(cx, |state, look| {
-            if state.outbox.ready() == 0 {
-                if state.is_over() {
-                    state.waiting_readers.leave(ticket, look);
-                    return Turn::Ready(None);
-                }
-                return state.waiting_readers.wait(1, ticket, look);
-            }
-            state.waiting_readers.leave(ticket, look);
-            state.outbox.read(into, state.portion());
-            Turn::Ready(Some(()))
-        })
-    }
-
-    /// A reader goes. What it has in hand goes to the others; the last one's is discarded with all the rest.
-    pub(super) fn drop_reader(&self, ticket: Option<Ticket>, left: &mut VecDeque<Completion<J, T, E>>) {
-        let (waker, gone) = self.change(|state| {
-            state.outbox.put_back(left);
-            let gone = match state.readers {
-                Readers::Some(number @ 2..) => {
-                    state.readers = Readers::Some(number - 1);
-                    VecDeque::new()
-                }
-                _ => {
-                    state.readers = Readers::Gone;
-                    state.outbox.skip_to(state.next_order)
-                }
-            };
-            state.counts.discarded += gone.len() as u64;
-            (ticket.and_then(|ticket| state.waiting_readers.give_up(ticket)), gone)
-        });
-        let_go(waker);
-        gone.into_iter().for_each(panics::let_go);
-    }
-
-    /// Takes all that is done and was not read.
-    pub(super) fn take_unread(&self) -> Vec<Completion<J, T, E>> {
-        self.change(|state| state.outbox.skip_to(state.next_order)).into()
-    }
-
-    pub(super) fn add_reader(&self) {
-        self.change(|state| match &mut state.readers {
-            Readers::Some(number) => *number += 1,
-            Readers::NotYet => state.readers = Readers::Some(1),
-            Readers::Gone => {
-                // In order, it begins with what is submitted from now on.
-                let nothing = state.outbox.skip_to(state.next_order);
-                debug_assert!(nothing.is_empty(), "without readers all is discarded");
-                state.readers = Readers::Some(1);
-            }
-        });
     }
 
     pub(super) fn add_intake(&self) {
