@@ -16,6 +16,9 @@ const MANY: u64 = 20_000;
 /// The executor's queue is made of blocks of some thirty tasks: far from one an item.
 const A_FEW: u64 = MANY / 20;
 
+/// Threads of the runtime and of whoever runs the tests may begin meanwhile.
+const BESIDES: u64 = 16;
+
 #[test]
 fn in_the_steady_state_items_allocate_nothing() {
     let runtime = Runtime::from(Smol::global());
@@ -31,7 +34,7 @@ fn costs_nothing(what: &str, most: u64, run: impl Fn(u64)) {
     run(MANY);
     let ((), once) = Allocations::measure(|| run(MANY));
     let ((), twice) = Allocations::measure(|| run(2 * MANY));
-    assert!(twice.count <= once.count + most, "{what}: {once:?}, {twice:?}");
+    assert!(twice.count <= once.count + most + BESIDES, "{what}: {once:?}, {twice:?}");
     assert!(twice.peak_bytes < 256 * 1024, "{what}: {twice:?}");
 }
 
