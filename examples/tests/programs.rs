@@ -368,12 +368,12 @@ sec load parse price charge  circuit   per s  done     p50     p95    away  dead
   3  100     0     0      0  closed       98   293   73 ms   96 ms       0     4
   4  100     0    17     64  open          3   296   73 ms   96 ms       0     5
   5  100    47    63     64  open          0   296   73 ms   96 ms       0     5
-  6  100    63    63     64  open          0   296   73 ms   96 ms      87     5
+  6  100    64    63     64  open          0   296   73 ms   96 ms      86     5
 -- who charges answers again
-  7  100    63    63     64  open          0   296   73 ms   96 ms     193     5
-  8  100    16    52     64  closed       75   371   78 ms   4.5 s     271     6
+  7  100    64    63     64  open          0   296   73 ms   96 ms     192     5
+  8  100    26    52     64  closed       75   371   78 ms   4.5 s     261     6
 -- no more orders: finishes what is there
-  9  100     0     0     44  closed      200   571  690 ms   4.5 s     271     9
+  9  100     0     0     64  closed      185   556  836 ms   4.5 s     261     8
 ";
     let live = |arguments: &[&str]| {
         let mut live = Command::new(env!("CARGO_BIN_EXE_live_pipeline"));

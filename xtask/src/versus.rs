@@ -24,6 +24,7 @@ usage: cargo xtask versus [OPTIONS]
   --bless           with --instructions: keep today's counts as those to hold
   --check           fail if a ratio crosses its bar
   --json FILE       write the results for a program to read
+  --setup-go        get a Go toolchain into the build folder, for the rows beside Go
 
 The options are read by the program itself, in tests/versus.
 ";

@@ -47,6 +47,8 @@ pub enum Reason {
     Panicked,
     /// There was too much to do.
     Shed,
+    /// A policy on the way to the work refused, such as a breaker.
+    Refused,
     /// The program ended.
     Shutdown,
 }
@@ -92,6 +94,7 @@ impl fmt::Display for Reason {
             Self::Expired => "its time was over",
             Self::Panicked => "it panicked",
             Self::Shed => "there was too much to do",
+            Self::Refused => "a policy refused",
             Self::Shutdown => "the program ended",
         })
     }

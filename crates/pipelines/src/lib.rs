@@ -20,13 +20,13 @@ pub use invalid::Invalid;
 pub use par_map::{ParMap, ParMapped, PipelineStream};
 pub use pipeline::{
     Cause, Drive, Left, Pipeline, PipelineError, PipelineEvent, PipelineHandle, PipelineStats, Plan, Retry,
-    Running, StageStats, Summary, Unprocessed,
+    Running, StageStats, Summary, Throughput, Unprocessed, Workers,
 };
 pub use pool::{
     Blocking, BlockingResults, BlockingWorker, BuildError, Call, CallError, Close, Completion, Controller,
-    Factory, FnWorker, Intake, JobError, JobId, P95Latency, PoolStats, Quantiles, QueueWait, Rest, Results,
-    Same, Settled, Shutdown, Submit, SubmitError, SubmitMany, SubmitManyError, TaskEnd, TaskHandle, TaskPool,
-    TaskPoolClosed, Times, Window, Worker, WorkerPool, WorkerPoolBuilder, WorkerStats,
+    Factory, FnWorker, Intake, JobError, JobId, P95Latency, PoolEvent, PoolStats, Quantiles, QueueWait, Rest,
+    Results, Same, Settled, Shutdown, Submit, SubmitError, SubmitMany, SubmitManyError, TaskEnd, TaskHandle,
+    TaskPool, TaskPoolClosed, Times, Window, Worker, WorkerPool, WorkerPoolBuilder, WorkerStats,
 };
 pub use work_queue::{Drained, NextKey, Taken, WorkQueue};
 

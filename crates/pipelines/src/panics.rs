@@ -10,11 +10,13 @@ use pin_project_lite::pin_project;
 use weirs_runtime::PanicPayload;
 
 /// Runs user code; its panic is a value.
+#[inline]
 pub(crate) fn contain<R>(work: impl FnOnce() -> R) -> Result<R, PanicPayload> {
     catch_unwind(AssertUnwindSafe(work)).map_err(PanicPayload::new)
 }
 
 /// Polls user code, and its panic is a value.
+#[inline]
 pub(crate) fn poll_contained<F: Future>(
     future: Pin<&mut F>,
     cx: &mut Context<'_>,
@@ -54,10 +56,9 @@ impl<F> Fenced<F> {
         self.project().inner.as_pin_mut()
     }
 
-    /// Drops it here; its panic is a value.
-    pub(crate) fn end(self: Pin<&mut Self>) -> Result<(), PanicPayload> {
-        let mut inner = self.project().inner;
-        contain(|| inner.set(None))
+    /// Puts this in the place of what is there, whose destructor may panic here.
+    pub(crate) fn set(self: Pin<&mut Self>, inner: Option<F>) {
+        self.project().inner.set(inner);
     }
 
     /// Takes it out, where it was not pinned.

@@ -1,7 +1,6 @@
 //! [`ParMap`]: a function of each item of a stream, on several tasks of a runtime.
 
 use std::convert::Infallible;
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
@@ -11,8 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use futures_sink::Sink;
-use weirs_channels_utils::{Batches, Sender, SenderSink, bounded};
+use weirs_channels_utils::{Batches, bounded};
 use weirs_runtime::{PanicPayload, Runtime};
 
 use crate::Invalid;
@@ -36,8 +34,8 @@ impl<T: Send + 'static> PipelineStream<T> {
         B: Blueprint<Item = T>,
     {
         let (sender, receiver) = bounded(unread);
-        let running = pipeline.into_sink(Outlet::new(sender)).run(runtime)?;
         let at_once = NonZeroUsize::new(unread.get().div_ceil(2).min(32)).unwrap_or(NonZeroUsize::MIN);
+        let running = pipeline.into_channel(sender, at_once.get()).run(runtime)?;
         Ok(Self { batches: receiver.batches(at_once), running: Some(running) })
     }
 
@@ -68,8 +66,8 @@ impl<T> fmt::Debug for PipelineStream<T> {
 }
 
 impl<B: Blueprint> Pipeline<B> {
-    /// Starts it on a runtime, and gives its results as a stream, of which so many may be unread. If the
-    /// pipeline fails, the error is the last item.
+    /// Starts it on a runtime, and gives its results as a stream, of which so many may be unread, besides
+    /// half as many that are on their way. If the pipeline fails, the error is the last item.
     ///
     /// # Errors
     /// A setting that makes no sense, or two stages of one name.
@@ -224,46 +222,5 @@ impl<U: Send + 'static> Stream for ParMapped<U> {
 impl<U> fmt::Debug for ParMapped<U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ParMapped").field(&self.0).finish()
-    }
-}
-
-/// Into the channel of a stream that is a pipeline's end.
-struct Outlet<T>(SenderSink<T>);
-
-/// The consumer is gone, and the pipeline with it.
-#[derive(Debug)]
-struct Gone;
-
-impl fmt::Display for Gone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nobody takes the results")
-    }
-}
-
-impl Error for Gone {}
-
-impl<T> Outlet<T> {
-    fn new(sender: Sender<T>) -> Self {
-        Self(sender.into_sink())
-    }
-}
-
-impl<T> Sink<T> for Outlet<T> {
-    type Error = Gone;
-
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        Pin::new(&mut self.0).poll_ready(cx).map_err(|_| Gone)
-    }
-
-    fn start_send(mut self: Pin<&mut Self>, item: T) -> Result<(), Gone> {
-        Pin::new(&mut self.0).start_send(item).map_err(|_| Gone)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        Pin::new(&mut self.0).poll_flush(cx).map_err(|_| Gone)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        Pin::new(&mut self.0).poll_close(cx).map_err(|_| Gone)
     }
 }

@@ -1,15 +1,20 @@
 //! [`Pipeline`]: a source, stages, and an end.
 
+mod ahead;
 mod attempt;
 mod batch;
 mod buffer;
 mod desk;
 mod each;
+mod ending;
 mod feed;
 mod finish;
 mod flow;
 mod fork;
+mod gate;
+mod gauge;
 mod judge;
+mod outlet;
 mod parallel;
 mod plan;
 mod retry;
@@ -18,24 +23,30 @@ mod serial;
 mod site;
 mod stage;
 mod stats;
+mod through;
 mod unprocessed;
+mod workers;
 
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::Stream;
 use futures_sink::Sink;
-use weirs_channels_utils::Overflow;
+use weirs_channels_utils::{Overflow, Sender};
+use weirs_resilience::{Attempt, Error, Policy, Stack};
 
 pub(crate) use each::each_outcome;
+pub use gauge::Throughput;
 pub(crate) use parallel::Order;
 pub use retry::Retry;
 pub use running::{Drive, PipelineError, PipelineHandle, Plan, Running, Summary};
 pub use site::{Cause, PipelineEvent};
 pub use stats::{PipelineStats, StageStats};
 pub use unprocessed::{Left, Unprocessed};
+pub use workers::Workers;
 
 /// What the types of pipelines name, for the compiler's sake.
 pub(crate) mod plumbing {
@@ -45,9 +56,11 @@ pub(crate) mod plumbing {
     pub use super::finish::{End, Finish, Folded, ForEach, Into};
     pub use super::flow::Flow;
     pub use super::fork::{Branch, Broadcast, Merged};
+    pub use super::outlet::Outlet;
     pub use super::plan::{Blueprint, Check};
     pub use super::site::Site;
     pub use super::stage::Staged;
+    pub use super::through::Through;
     pub use super::{FromStream, Functional};
 }
 
@@ -55,9 +68,11 @@ use finish::{Finish, Folded, ForEach, Into};
 use flow::{Flow, Mapped, Origin};
 use fork::{Branch, Broadcast, Merged};
 use judge::BoxError;
+use outlet::Outlet;
 use plan::{Blueprint, Check};
 use site::Site;
 use stage::Staged;
+use through::Through;
 
 /// A source, stages, and an end; to be run [on a runtime](Plan::run) or [in the caller's task](Plan::drive).
 ///
@@ -146,25 +161,92 @@ impl<B: Blueprint> Pipeline<B> {
     ///
     /// One worker works in the task of its neighbours; several are tasks of the runtime. How many is good:
     /// for work that waits, as many as may wait at once; for work that computes, as many as there are
-    /// processors.
-    pub fn stage<U, E, F, Fut>(self, name: &'static str, workers: usize, work: F) -> Pipeline<Staged<B, F, E>>
+    /// processors. [`Workers::adaptive`] finds a number while it runs.
+    pub fn stage<U, E, F, Fut>(
+        self,
+        name: &'static str,
+        workers: impl std::convert::Into<Workers>,
+        work: F,
+    ) -> Pipeline<Staged<B, F, E>>
     where
         F: Fn(B::Item) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<U, E>> + Send + 'static,
         U: Send + 'static,
         E: std::convert::Into<BoxError> + Send + 'static,
     {
-        self.then(|upstream| Staged::new(upstream, name, workers, work))
+        self.then(|upstream| Staged::new(upstream, name, workers.into(), work))
+    }
+
+    /// A [`stage`](Self::stage) whose work goes through a stack of policies: retries with backoff, a timeout,
+    /// a breaker, a limit. The work is told which [`Attempt`] it is.
+    ///
+    /// A job is cloned for each attempt; put what is large into an [`Arc`]. What the stack
+    /// gives is what counts: a job that succeeds at its third attempt is a success, and one that fails is a
+    /// failure once, by the rule of the stage, with the [`Error`] of the stack. Attempts beyond the first are
+    /// counted as [retried](StageStats::retried), and a dead letter tells how many there were. What the stack
+    /// refuses, as a breaker does that is open, is a failure, [`Refused`](crate::Reason::Refused), unless the
+    /// stage is to [wait](Pipeline::wait_when_refused).
+    ///
+    /// Use it where the work asks something outside, which may be slow or ill and is shared with others: all
+    /// stages and callers that have one stack, by a clone or an `Arc`, have one breaker and one budget. Where
+    /// jobs fail for reasons of their own, [`retry`](Pipeline::retry) is less, and enough.
+    ///
+    /// Build the stack on the [clock](weirs_resilience::StackBuilder::clock) of the runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use futures_lite::stream;
+    /// use weirs_pipelines::Pipeline;
+    /// use weirs_resilience::{Attempt, Retry, Stack};
+    /// use weirs_testing::sim::Sim;
+    ///
+    /// Sim::new(1).run(|runtime| async move {
+    ///     let stack = Stack::builder()
+    ///         .clock(runtime.clock())
+    ///         .retry(Retry::exponential(Duration::from_millis(50)).retries(2))
+    ///         .timeout(Duration::from_secs(1))
+    ///         .build()
+    ///         .unwrap();
+    ///     let call = async |n: u32, at: Attempt| if at.number() < 3 { Err("not yet") } else { Ok(n) };
+    ///     let numbers = Pipeline::source(stream::iter(0..10));
+    ///     let plan = numbers.stage_through("call", 8, stack, call).collect();
+    ///     let summary = plan.run(&runtime).unwrap().await.unwrap();
+    ///     assert_eq!(summary.output.len(), 10);
+    ///     assert_eq!(summary.stats.stage("call").unwrap().retried, 20);
+    /// }).unwrap();
+    /// ```
+    pub fn stage_through<U, E, P, S, F, Fut>(
+        self,
+        name: &'static str,
+        workers: impl std::convert::Into<Workers>,
+        stack: impl std::convert::Into<Arc<Stack<P>>>,
+        work: F,
+    ) -> Pipeline<Staged<B, Through<P, F>, Error<E>>>
+    where
+        B::Item: Clone,
+        P: Policy<U, E, State = S> + Send + Sync + 'static,
+        S: Send + 'static,
+        F: Fn(B::Item, Attempt) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<U, E>> + Send + 'static,
+        U: Send + 'static,
+        E: std::convert::Into<BoxError> + Send + 'static,
+    {
+        self.then(|upstream| Staged::new(upstream, name, workers.into(), Through::new(stack.into(), work)))
     }
 
     /// A job for each item: for each key one at a time and in order, and so many keys at once. Results come
     /// as they are ready, those of one key in order.
     ///
-    /// A key has a place while it has something to do, and no longer: there may be any number of them.
+    /// A key has a place while it has something to do, and no longer: there may be any number of them. While
+    /// one is stuck, or waits to be tried again, the others go on, until [so many](Pipeline::per_key) items
+    /// of that key are in the stage, or the stage is [so far](Pipeline::ahead) past the oldest.
+    /// Inside it are, however long one is stuck, at most as many items as there may be keys times those of a
+    /// key, and as many results as may be [unread](Pipeline::unread).
     pub fn stage_by_key<U, E, K, N, F, Fut>(
         self,
         name: &'static str,
-        keys: usize,
+        keys: impl std::convert::Into<Workers>,
         key_of: N,
         work: F,
     ) -> Pipeline<Staged<B, F, E>>
@@ -176,7 +258,7 @@ impl<B: Blueprint> Pipeline<B> {
         U: Send + 'static,
         E: std::convert::Into<BoxError> + Send + 'static,
     {
-        self.then(|upstream| Staged::new(upstream, name, keys, work).in_order(Order::by_key(key_of)))
+        self.then(|upstream| Staged::new(upstream, name, keys.into(), work).in_order(Order::by_key(key_of)))
     }
 
     /// Several items as one: so many, or what has come within this time of the first.
@@ -263,6 +345,11 @@ impl<B: Blueprint> Pipeline<B> {
     /// Ends in a vector of all.
     pub fn collect(self) -> Plan<B, impl Finish<B::Item, Output = Vec<B::Item>>> {
         self.fold(Vec::new(), |all, item| all.push(item))
+    }
+
+    /// Ends in a channel, into which so many go at once if they are ready.
+    pub(crate) fn into_channel(self, sender: Sender<B::Item>, at_once: usize) -> Plan<B, Outlet<B::Item>> {
+        Plan::new(self.blueprint, Outlet::new(sender, at_once))
     }
 
     fn then<C>(self, next: impl FnOnce(B) -> C) -> Pipeline<C> {

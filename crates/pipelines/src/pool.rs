@@ -7,6 +7,7 @@ mod call;
 mod completion;
 mod crew;
 mod entry;
+mod event;
 mod intake;
 mod keys;
 mod measures;
@@ -19,6 +20,7 @@ mod submit_many;
 mod tasks;
 mod worker;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -31,7 +33,9 @@ pub(crate) use builder::MOST_WORKERS;
 pub use builder::{BuildError, WorkerPoolBuilder};
 pub use call::{Call, CallError};
 pub use completion::{Completion, JobError, JobId};
+pub use event::PoolEvent;
 pub use intake::{Intake, Submit, SubmitError};
+pub(crate) use measures::{Measures, quantiles};
 pub use measures::{Quantiles, Times};
 pub use results::{BlockingResults, Results};
 pub use shutdown::{Close, Settled, Shutdown};
@@ -180,6 +184,11 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> WorkerPool<J, T, E
     /// The job comes back, with the reason.
     pub fn try_submit(&self, job: J) -> Result<JobId, SubmitError<J>> {
         self.intake.try_submit(job)
+    }
+
+    /// Hands in these, as far as there is room, without their keys.
+    pub(crate) fn try_submit_all(&self, jobs: &mut VecDeque<J>) {
+        self.shared().try_submit_all(jobs);
     }
 
     /// Hands in a job, and blocks the thread meanwhile: for synchronous code.

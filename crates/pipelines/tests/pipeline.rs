@@ -396,6 +396,31 @@ async fn what_a_buffer_drops_is_counted(runtime: Runtime) {
     assert_eq!(all, (0..taken).collect::<Vec<_>>());
 }
 
+#[apply(sim_test)]
+async fn a_buffer_that_drops_is_full_first(runtime: Runtime) {
+    for (overflow, kept) in
+        [(Overflow::DropNewest, [0, 1, 2, 3, 4, 5]), (Overflow::DropOldest, [0, 1, 16, 17, 18, 19])]
+    {
+        let clock = runtime.clock().clone();
+        let ticks = clock.clone();
+        let each_millisecond = stream::iter(0..20).then(move |n| {
+            let tick = ticks.sleep(ms(1));
+            async move {
+                tick.await;
+                n
+            }
+        });
+        let plan = Pipeline::source(each_millisecond)
+            .buffer_with(4, overflow)
+            .stage("slow", 1, takes(&clock, |_| 1000))
+            .collect();
+        let summary = plan.run(&runtime).unwrap().await.unwrap();
+        // One is in work, and one waits in front of it.
+        assert_eq!(summary.output, kept);
+        assert_eq!(summary.stats.stage("slow").unwrap().overflowed, 14);
+    }
+}
+
 #[apply(runtime_test)]
 async fn two_pipelines_join_and_one_parts(runtime: Runtime) {
     let odd = Pipeline::source(stream::iter([1_u64, 3, 5])).stage("odd", 1, yielding);

@@ -9,6 +9,7 @@ mod run;
 use std::process::ExitCode;
 
 use options::{Command, Options};
+use weirs_versus::go;
 
 fn main() -> ExitCode {
     match Options::parse(lexopt::Parser::from_env()) {
@@ -16,6 +17,10 @@ fn main() -> ExitCode {
             println_quietly(options::HELP);
             ExitCode::SUCCESS
         }
+        Ok(Command::SetUpGo) => report(go::set_up().map(|said| {
+            println_quietly(&format!("{said}\n"));
+            ExitCode::SUCCESS
+        })),
         Ok(Command::Child(task, times)) => report(task.run(times).map(|()| ExitCode::SUCCESS)),
         Ok(Command::Measure(options)) => report(run::run(options)),
         Err(message) => {

@@ -23,12 +23,15 @@ usage: weirs-versus [OPTIONS]
   --json FILE       write the results for a program to read
   --instructions    count the instructions of single operations (needs valgrind)
   --bless           with --instructions: keep the counts, whatever they are
+  --setup-go        install a Go toolchain for the rows beside Go, and nothing else
 ";
 
 /// What the program is asked to do.
 #[derive(Debug)]
 pub(crate) enum Command {
     Help,
+    /// Get a Go toolchain.
+    SetUpGo,
     Measure(Options),
     /// What this program asks of itself.
     Child(Task, u64),
@@ -60,6 +63,7 @@ impl Options {
                 Arg::Long("check") => options.check = true,
                 Arg::Long("instructions") => options.instructions = true,
                 Arg::Long("bless") => options.bless = true,
+                Arg::Long("setup-go") => return Ok(Command::SetUpGo),
                 Arg::Long("json") => json = Some(PathBuf::from(parser.value().map_err(text)?)),
                 Arg::Long("experiment") => experiment = Some(word(&mut parser)?),
                 Arg::Long("operation") => child = Some(Task::Operation(word(&mut parser)?)),

@@ -9,10 +9,16 @@ mod jobs;
 mod keyed;
 mod memory;
 mod merge;
+mod peer_channels;
+mod pipelines;
+mod pipelines_map;
+mod pipelines_pool;
+mod pipelines_workers;
 mod rate;
 mod scope;
 mod select;
 mod semaphore;
+mod sides;
 mod simulator;
 mod spawn;
 mod stack;
@@ -52,6 +58,10 @@ pub fn experiments() -> Vec<Experiment> {
         breaker::experiments(),
         stack::experiments(),
         actors::experiments(),
+        pipelines::experiments(),
+        pipelines_pool::experiments(),
+        pipelines_map::experiments(),
+        pipelines_workers::experiments(),
     ]
     .into_iter()
     .flatten()

@@ -78,11 +78,19 @@ impl<T> Hand<T> {
 impl<T> Stream for Batches<T> {
     type Item = T;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let Self { hand, most } = &mut *self;
-        if let Some(item) = hand.items.pop_front() {
-            return Poll::Ready(Some(item));
+        match self.hand.items.pop_front() {
+            None => self.poll_batch(cx),
+            item => Poll::Ready(item),
         }
+    }
+}
+
+impl<T> Batches<T> {
+    /// The first item of the next batch.
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let Self { hand, most } = self;
         let Hand { receiver, items, taken } = hand;
         let used = std::mem::take(taken);
         let polled = receiver.poll_batch(cx, used, |state| state.take_batch(*most, items));

@@ -461,7 +461,12 @@ impl<T> State<T> {
 
     fn push_many(&mut self, items: &mut VecDeque<T>, most: usize) {
         let number = most.min(items.len());
-        self.queue.extend(items.drain(..number));
+        if number == items.len() {
+            // By blocks, and not one by one.
+            self.queue.append(items);
+        } else {
+            self.queue.extend(items.drain(..number));
+        }
         self.sent += number as u64;
         self.mark();
     }
@@ -492,7 +497,13 @@ impl<T> State<T> {
     pub(super) fn take_batch(&mut self, most: usize, hand: &mut VecDeque<T>) -> usize {
         let part = self.queue.len() / self.receivers.max(1);
         let number = most.min(part.max(1));
-        hand.extend(self.pop_many(number));
+        if number == self.queue.len() && hand.is_empty() {
+            // All of it, and none is moved.
+            std::mem::swap(&mut self.queue, hand);
+            self.received += number as u64;
+        } else {
+            hand.extend(self.pop_many(number));
+        }
         self.in_hand += number;
         number
     }

@@ -1,5 +1,6 @@
 //! [`SenderSink`]: a sender as a sink.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -42,6 +43,25 @@ impl<T> SenderSink<T> {
     /// The sender, unless the sink was closed.
     pub fn sender(&self) -> Option<&Sender<T>> {
         self.sender.as_ref()
+    }
+
+    /// [`Sender::send_all`] by hand: sends those for which there is room, and is ready when that was all.
+    ///
+    /// # Cancel safety
+    /// What was not sent is in `items`; the sink keeps its place in the queue.
+    ///
+    /// # Errors
+    /// As [`Sender::send_all`]. What was not sent is in `items`.
+    pub fn poll_send_all(
+        &mut self,
+        items: &mut VecDeque<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), SendError<()>>> {
+        match &self.sender {
+            Some(sender) => sender.0.poll_send_many(items, &mut self.ticket, cx),
+            None if items.is_empty() => Poll::Ready(Ok(())),
+            None => Poll::Ready(Err(SendError::Closed(()))),
+        }
     }
 
     /// Waits until nothing can be sent any more.

@@ -9,7 +9,8 @@ use pin_project_lite::pin_project;
 use weirs_runtime::PanicPayload;
 
 use super::Pipeline;
-use super::attempt::{Outcome, Trouble};
+use super::attempt::Outcome;
+use super::ending::Trouble;
 use super::flow::Flow;
 use super::parallel::Order;
 use super::plan::{Blueprint, Check};
@@ -28,7 +29,7 @@ pub(crate) fn each_outcome<B: Blueprint, F>(
     work: F,
     order: Order<B::Item>,
 ) -> Pipeline<EachOutcome<B, F>> {
-    pipeline.then(|upstream| EachOutcome(Staged::new(upstream, name, workers, work).in_order(order)))
+    pipeline.then(|upstream| EachOutcome(Staged::new(upstream, name, workers.into(), work).in_order(order)))
 }
 
 impl<B, F, U, Fut> Blueprint for EachOutcome<B, F>
@@ -41,7 +42,7 @@ where
     type Item = Result<U, PanicPayload>;
 
     fn check(&self, check: &mut Check) {
-        self.0.check(check);
+        self.0.check_settings(check);
     }
 
     fn assemble(self, site: Site) -> impl Flow<Item = Result<U, PanicPayload>> {
@@ -70,6 +71,7 @@ where
                 outcome.result.map_err(|failure| match failure.trouble {
                     Trouble::Panicked(payload) => payload,
                     Trouble::Error(error) => match error {},
+                    Trouble::Expired => unreachable!("none of these has a deadline"),
                 })
             })
         })

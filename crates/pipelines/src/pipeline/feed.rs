@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 use weirs_runtime::waiting::Ticket;
+use weirs_runtime::{Clock, Instant};
 
 use super::attempt::Entry;
 use super::desk::{Desk, bump};
@@ -21,6 +22,8 @@ pin_project! {
         ticket: Option<Ticket>,
         number: u64,
         desk: Arc<Desk>,
+        // If somebody wants to know when items came.
+        clock: Option<Clock>,
     }
 
     impl<W: Flow, E> PinnedDrop for Feed<W, E> {
@@ -34,10 +37,16 @@ pin_project! {
 }
 
 impl<W: Flow, E> Feed<W, E> {
-    pub(super) fn new(flow: W, ring: Option<DeadLetterRing<W::Item, E>>, desk: Arc<Desk>) -> Self {
-        Self { flow: Some(flow), ring, ticket: None, number: 0, desk }
+    pub(super) fn new(
+        flow: W,
+        ring: Option<DeadLetterRing<W::Item, E>>,
+        desk: Arc<Desk>,
+        clock: Option<Clock>,
+    ) -> Self {
+        Self { flow: Some(flow), ring, ticket: None, number: 0, desk, clock }
     }
 
+    #[inline]
     pub(super) fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Entry<W::Item>>> {
         let mut this = self.project();
         if let Some(ring) = this.ring {
@@ -50,16 +59,18 @@ impl<W: Flow, E> Feed<W, E> {
                 false => ring.try_again(),
             };
             if let Some((item, redrives)) = again {
-                return Poll::Ready(Some(entry(this.number, this.desk, item, redrives)));
+                return Poll::Ready(Some(entry(this.number, this.desk, this.clock, item, redrives)));
             }
         }
         let Some(flow) = this.flow.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         match flow.poll_next(cx) {
-            Poll::Ready(Some(item)) => Poll::Ready(Some(entry(this.number, this.desk, item, 0))),
+            Poll::Ready(Some(item)) => Poll::Ready(Some(entry(this.number, this.desk, this.clock, item, 0))),
             Poll::Ready(None) => {
                 this.flow.set(None);
                 let again = this.ring.as_ref().and_then(DeadLetterRing::try_again);
-                Poll::Ready(again.map(|(item, redrives)| entry(this.number, this.desk, item, redrives)))
+                Poll::Ready(
+                    again.map(|(item, redrives)| entry(this.number, this.desk, this.clock, item, redrives)),
+                )
             }
             Poll::Pending => Poll::Pending,
         }
@@ -72,9 +83,11 @@ impl<W: Flow, E> Feed<W, E> {
     }
 }
 
-fn entry<T>(number: &mut u64, desk: &Desk, item: T, redrives: u32) -> Entry<T> {
+#[inline]
+fn entry<T>(number: &mut u64, desk: &Desk, clock: &Option<Clock>, item: T, redrives: u32) -> Entry<T> {
     bump(&desk.taken);
-    let entry = Entry { number: *number, item, redrives };
+    let since = clock.as_ref().map_or(Instant::FAR_FUTURE, Clock::now);
+    let entry = Entry { number: *number, item, redrives, since };
     *number += 1;
     entry
 }

@@ -9,7 +9,7 @@ use futures_sink::Sink;
 use pin_project_lite::pin_project;
 
 use super::desk::{Desk, bump};
-use super::flow::{Flow, TURN};
+use super::flow::{Flow, Turn};
 use super::judge::BoxError;
 use super::site::{Cause, Site};
 use super::unprocessed::Left;
@@ -40,12 +40,16 @@ pub struct End {
 }
 
 impl End {
-    fn fail(&self, cause: Cause) {
+    pub(super) fn fail(&self, cause: Cause) {
         self.site.fail("sink", cause);
     }
 
+    #[inline]
     fn delivered(&self) {
         bump(&self.desk.given);
+        if let Some(gauge) = &self.desk.gauge {
+            gauge.passes(self.site.clock().now());
+        }
     }
 
     fn interrupted(&self) {
@@ -53,15 +57,14 @@ impl End {
     }
 
     /// The next item, of so many in a row.
-    fn poll_next<W: Flow>(
+    #[inline]
+    pub(super) fn poll_next<W: Flow>(
         &self,
         flow: Pin<&mut W>,
-        turn: &mut u32,
+        turn: &mut Turn,
         cx: &mut Context<'_>,
     ) -> Poll<Option<W::Item>> {
-        *turn += 1;
-        if *turn > TURN {
-            *turn = 0;
+        if turn.is_over(self.site.clock()) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -105,7 +108,7 @@ where
     ) -> Poll<()> {
         let Self { value, f } = &mut *self;
         let Some(value) = value else { return Poll::Ready(()) };
-        let mut turn = 0;
+        let mut turn = Turn::default();
         while let Some(item) = ready!(end.poll_next(flow.as_mut(), &mut turn, cx)) {
             if let Err(payload) = contain(|| f(value, item)) {
                 end.interrupted();
@@ -154,7 +157,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         let mut this = self.project();
-        let mut turn = 0;
+        let mut turn = Turn::default();
         loop {
             if let Some(running) = this.running.as_mut().as_pin_mut() {
                 let Poll::Ready(mut ended) = poll_contained(running, cx) else {
@@ -230,7 +233,7 @@ where
     ) -> Poll<()> {
         let mut this = self.project();
         let Some(mut sink) = this.sink.as_mut().as_pin_mut() else { return Poll::Ready(()) };
-        let mut turn = 0;
+        let mut turn = Turn::default();
         let polled = loop {
             if this.item.is_none() && !*this.ended {
                 match end.poll_next(flow.as_mut(), &mut turn, cx) {

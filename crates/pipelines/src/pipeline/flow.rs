@@ -3,17 +3,55 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use weirs_runtime::waiting::Ticket;
+use weirs_runtime::{Clock, Instant};
 
 use super::desk::{Desk, bump};
 use super::site::{Cause, Site};
 use crate::panics::contain;
 
-/// So many items in a row, then the executor's other tasks have their turn.
+/// So many items that are left out in a row, then the executor's other tasks have their turn.
 pub(super) const TURN: u32 = 128;
+
+/// Items in a row; after some time, or very many, the executor's other tasks have their turn.
+///
+/// To give way costs as much as a hundred short items, and so nobody does it after every hundred.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    items: u32,
+    began: Option<Instant>,
+}
+
+impl Turn {
+    const MOST: u32 = 2048;
+    const LONGEST: Duration = Duration::from_micros(200);
+
+    /// One more item: whether the turn is over.
+    #[inline]
+    pub(super) fn is_over(&mut self, clock: &Clock) -> bool {
+        self.items += 1;
+        self.items % 16 == 0 && self.looks_over(clock)
+    }
+
+    /// It looks at the clock after 16 items, and then after every 128: not at all where few come at once.
+    #[cold]
+    fn looks_over(&mut self, clock: &Clock) -> bool {
+        if self.items != 16 && self.items % TURN != 0 {
+            return false;
+        }
+        let now = clock.now();
+        let began = *self.began.get_or_insert(now);
+        let is_over = self.items >= Self::MOST || now.saturating_since(began) > Self::LONGEST;
+        if is_over {
+            *self = Self::default();
+        }
+        is_over
+    }
+}
 
 /// An assembled part of a pipeline: a stream that can also be told to go on without being asked for an item.
 ///
@@ -50,7 +88,7 @@ pin_project! {
 
 impl<S: Stream> Origin<S> {
     pub(super) fn new(stream: S, site: Site) -> Self {
-        let desk = site.desk("source", 1);
+        let desk = site.desk_of_end("source");
         Self { stream: Some(stream), site, desk, ticket: None }
     }
 }
@@ -58,6 +96,7 @@ impl<S: Stream> Origin<S> {
 impl<S: Stream<Item: Send + 'static> + Send + 'static> Flow for Origin<S> {
     type Item = S::Item;
 
+    #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let mut this = self.project();
         let Some(stream) = this.stream.as_mut().as_pin_mut() else { return Poll::Ready(None) };
@@ -74,6 +113,9 @@ impl<S: Stream<Item: Send + 'static> + Send + 'static> Flow for Origin<S> {
             Ok(Some(item)) => {
                 bump(&this.desk.taken);
                 bump(&this.desk.given);
+                if let Some(gauge) = &this.desk.gauge {
+                    gauge.passes(this.site.clock().now());
+                }
                 return Poll::Ready(Some(item));
             }
             Ok(None) => {}
@@ -112,6 +154,7 @@ where
 {
     type Item = U;
 
+    #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<U>> {
         let mut this = self.project();
         for _ in 0..TURN {
@@ -154,6 +197,7 @@ impl<W> AsStream<W> {
 impl<W: Flow> Stream for AsStream<W> {
     type Item = W::Item;
 
+    #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<W::Item>> {
         self.project().flow.poll_next(cx)
     }

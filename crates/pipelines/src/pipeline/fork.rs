@@ -34,6 +34,7 @@ pin_project! {
 impl<L: Flow, R: Flow<Item = L::Item>> Flow for Either<L, R> {
     type Item = L::Item;
 
+    #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<L::Item>> {
         match self.project() {
             EitherProjection::Left { flow } => flow.poll_next(cx),

@@ -11,8 +11,9 @@ use futures_sink::Sink;
 use pin_project_lite::pin_project;
 use weirs_runtime::{PanicPayload, Sleep};
 
-use super::attempt::{Failure, Outcome, Trouble};
-use super::desk::{Desk, add, bump};
+use super::attempt::{Failure, Outcome};
+use super::desk::{Desk, bump};
+use super::ending::Trouble;
 use super::flow::{Flow, TURN};
 use super::site::{Cause, PipelineEvent, Site};
 use super::unprocessed::Left;
@@ -48,6 +49,7 @@ pin_project! {
         #[pin]
         inner: Option<I>,
         rule: Judge<T, E>,
+        boxed: fn(E) -> BoxError,
         desk: Arc<Desk>,
         site: Site,
     }
@@ -92,7 +94,13 @@ struct Place<T, E> {
 }
 
 impl<I, T: Send + 'static, E: Send + 'static> Judged<I, T, E> {
-    pub(super) fn new(inner: I, rule: Rule<T, E>, desk: Arc<Desk>, site: Site) -> Self {
+    pub(super) fn new(
+        inner: I,
+        rule: Rule<T, E>,
+        boxed: fn(E) -> BoxError,
+        desk: Arc<Desk>,
+        site: Site,
+    ) -> Self {
         let rule = match rule {
             Rule::Stop => Judge::Stop,
             Rule::Skip => Judge::Skip,
@@ -105,7 +113,7 @@ impl<I, T: Send + 'static, E: Send + 'static> Judged<I, T, E> {
                 closed: false,
             }),
         };
-        Self { inner: Some(inner), rule, desk, site }
+        Self { inner: Some(inner), rule, boxed, desk, site }
     }
 }
 
@@ -121,6 +129,7 @@ impl<T, E> Place<T, E> {
         let (error, panic) = match trouble {
             Trouble::Error(error) => (Some(error), None),
             Trouble::Panicked(payload) => (None, Some(payload)),
+            Trouble::Expired => (None, None),
         };
         let letter = DeadLetter { job, error, panic, attempts, first_at, last_at, reason, redrives };
         self.letter = Some((number, letter));
@@ -186,10 +195,11 @@ where
     I: Flow<Item = Outcome<T, U, E>>,
     T: Send + 'static,
     U: Send + 'static,
-    E: Into<BoxError> + Send + 'static,
+    E: Send + 'static,
 {
     type Item = U;
 
+    #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<U>> {
         let mut this = self.project();
         for _ in 0..TURN {
@@ -230,11 +240,22 @@ where
                 Err(failure) => failure,
             };
             // What is left of the stage may count failures, too.
-            add(&this.desk.failed, 1);
+            failure.count(this.desk);
+            let stage = this.desk.name;
+            match &failure.trouble {
+                Trouble::Expired => this.site.tell(&PipelineEvent::Expired { stage }),
+                Trouble::Panicked(panic) => this.site.tell(&PipelineEvent::Panicked { stage, panic }),
+                Trouble::Error(_) => {}
+            }
             match (&mut *this.rule, failure.job.take()) {
+                // To be late is no failure: only dead letters are for both.
+                (Judge::Stop | Judge::Skip, job) if matches!(failure.trouble, Trouble::Expired) => {
+                    let_go(job);
+                    let_go(failure);
+                }
                 (Judge::Skip, job) => {
                     bump(&this.desk.skipped);
-                    this.site.tell(&PipelineEvent::Skipped { stage: this.desk.name });
+                    this.site.tell(&PipelineEvent::Skipped { stage });
                     let_go(job);
                     let_go(failure);
                 }
@@ -242,9 +263,9 @@ where
                 // A stage that has dead letters keeps its jobs; what cannot even be copied stops it.
                 (_, job) => {
                     if let Some(job) = job {
-                        this.site.hand_back(this.desk.name, Left::Failed, number, job);
+                        this.site.hand_back(stage, Left::Failed, number, job);
                     }
-                    this.site.fail(this.desk.name, cause_of(failure.trouble));
+                    this.site.fail(stage, cause_of(failure.trouble, *this.boxed));
                     this.inner.set(None);
                 }
             }
@@ -260,10 +281,11 @@ where
     }
 }
 
-fn cause_of<E: Into<BoxError>>(trouble: Trouble<E>) -> Cause {
+fn cause_of<E>(trouble: Trouble<E>, boxed: fn(E) -> BoxError) -> Cause {
     match trouble {
         Trouble::Panicked(payload) => Cause::Panicked(payload),
-        Trouble::Error(error) => match contain(|| error.into()) {
+        Trouble::Expired => unreachable!("what is late stops no pipeline"),
+        Trouble::Error(error) => match contain(|| boxed(error)) {
             Ok(error) => Cause::Failed(error),
             Err(payload) => Cause::Panicked(payload),
         },

@@ -9,19 +9,30 @@ use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use weirs_channels_utils::{Sender, StreamUtil, bounded};
 use weirs_runtime::Runtime;
 
+use super::ahead::Ahead;
 use super::attempt::{Duty, Entry, Held, Outcome, Unread, Waiting};
+use super::ending::Ending;
 use super::feed::Feed;
-use super::flow::{Flow, TURN};
-use super::site::{Alive, Cause};
+use super::flow::{Flow, Turn};
+use super::gate::{Gate, manage};
+use super::site::{Alive, Cause, PipelineEvent};
 use super::unprocessed::Left;
+use super::workers::Workers;
 use crate::panics::contain;
-use crate::{Completion, Results, Worker, WorkerPool};
+use crate::{Completion, PoolEvent, Results, Worker, WorkerPool};
+
+/// The most items that are handed in at once.
+const MOST_AT_ONCE: usize = 32;
+
+/// Where it takes longer than this for an item, each is handed in at once.
+const SLOW: Duration = Duration::from_micros(20);
 
 pin_project! {
     /// A stage that does several jobs at once: at most `most` are inside it, done and not handed on ones
@@ -39,10 +50,15 @@ pin_project! {
         #[pin]
         feed: Feed<W, E>,
         crew: Crew<W::Item, F, U, E>,
+        // Taken from before, and on their way in.
+        gathered: VecDeque<Entry<W::Item>>,
+        // Whoever is before takes long for an item: none shall wait for the next.
+        slow: bool,
         // Results that were not asked for yet.
         unread: VecDeque<Outcome<W::Item, U, E>>,
         inside: usize,
         most: usize,
+        ahead: Option<Ahead>,
         ended: bool,
         duty: Arc<Duty<W::Item, F, E>>,
     }
@@ -59,6 +75,8 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
+            let gathered = this.gathered.drain(..);
+            gathered.for_each(|entry| this.duty.hand_back(Left::Waiting, entry.number, entry.item));
             this.unread.drain(..).for_each(|outcome| this.duty.hand_back_outcome(outcome));
             this.crew.dismiss(this.duty);
         }
@@ -80,7 +98,18 @@ where
     /// Tasks of a runtime.
     Pool { pool: Option<Pool<T, U, E>>, results: Option<PoolResults<T, U, E>> },
     /// The caller's task.
-    Here { sender: Option<Sender<Waiting<T, F, E>>>, results: Option<LocalResults<T, F, U, E>> },
+    Here {
+        sender: Option<Sender<Waiting<T, F, E>>>,
+        results: Option<LocalResults<T, F, U, E>>,
+        /// If a controller says how many jobs run at once.
+        managed: Option<Managed>,
+    },
+}
+
+/// Where jobs wait for their turn, and who says how many have it.
+pub(super) struct Managed {
+    gate: Arc<Gate>,
+    manager: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 /// How a stage does its jobs.
@@ -124,7 +153,7 @@ where
     F: Fn(T) -> Fut + Send + Sync + 'static,
     U: Send + 'static,
     E: Send + 'static,
-    Fut: Future<Output = Result<U, E>> + Send + 'static,
+    Fut: Future<Output: Ending<Value = U, Error = E>> + Send + 'static,
 {
     type Job = Entry<T>;
     type Output = Outcome<T, U, E>;
@@ -132,6 +161,29 @@ where
 
     async fn work(&mut self, entry: Entry<T>) -> Result<Outcome<T, U, E>, Infallible> {
         Ok(Held::new(entry, &*self.duty).await)
+    }
+}
+
+/// Has what happens in a stage's pool seen at the stage.
+fn forward<T, F, E>(duty: Arc<Duty<T, F, E>>) -> impl Fn(&PoolEvent<'_>) + Send + Sync + 'static
+where
+    T: Send + 'static,
+    F: Send + Sync + 'static,
+    E: Send + 'static,
+{
+    move |event| {
+        let stage = duty.desk.name;
+        match *event {
+            PoolEvent::WorkerStarted { worker } => {
+                duty.site.tell(&PipelineEvent::WorkerStarted { stage, worker });
+            }
+            PoolEvent::WorkerEnded { worker } => {
+                duty.site.tell(&PipelineEvent::WorkerEnded { stage, worker });
+            }
+            PoolEvent::Resized { from, to } => duty.resized(from, to),
+            // Jobs of a stage have their events from the stage, and it never hands in too many.
+            _ => {}
+        }
     }
 }
 
@@ -143,10 +195,10 @@ where
     E: Send + 'static,
 {
     /// `most` is how many jobs will be inside at most.
-    pub(super) fn new<Fut>(duty: &Arc<Duty<T, F, E>>, workers: usize, most: usize, order: Order<T>) -> Self
+    pub(super) fn new<Fut>(duty: &Arc<Duty<T, F, E>>, workers: Workers, most: usize, order: Order<T>) -> Self
     where
         F: Fn(T) -> Fut,
-        Fut: Future<Output = Result<U, E>> + Send + 'static,
+        Fut: Future<Output: Ending<Value = U, Error = E>> + Send + 'static,
     {
         let runtime = duty.site.runtime().cloned();
         match (runtime, order) {
@@ -159,13 +211,13 @@ where
     fn pool<Fut>(
         runtime: &Runtime,
         duty: &Arc<Duty<T, F, E>>,
-        workers: usize,
+        workers: Workers,
         most: usize,
         ordered: bool,
     ) -> Self
     where
         F: Fn(T) -> Fut,
-        Fut: Future<Output = Result<U, E>> + Send + 'static,
+        Fut: Future<Output: Ending<Value = U, Error = E>> + Send + 'static,
     {
         let hand = {
             let duty = Arc::clone(duty);
@@ -175,12 +227,21 @@ where
             }
         };
         // There is always room: no more than `most` are handed in.
-        let builder = WorkerPool::with_workers(hand).workers(workers).queue(most).unread(most);
+        let is_adaptive = workers.controller.is_some();
+        let builder = WorkerPool::with_workers(hand).queue(most).unread(most);
+        let builder = match workers.controller {
+            None => builder.workers(workers.most),
+            Some(controller) => builder.adaptive(workers.least..=workers.most, controller),
+        };
         let builder = if ordered { builder.ordered() } else { builder };
+        let builder = match is_adaptive || duty.site.is_observed() {
+            true => builder.on_event(forward(Arc::clone(duty))),
+            false => builder,
+        };
         // The numbers were checked: what is wrong is the executor.
         let Ok(pool) = builder.build(runtime) else {
             duty.site.fail(duty.desk.name, Cause::Lost);
-            return Self::Here { sender: None, results: None };
+            return Self::Here { sender: None, results: None, managed: None };
         };
         let results = Some(pool.results());
         Self::Pool { pool: Some(pool), results }
@@ -189,21 +250,32 @@ where
     fn here<Fut>(
         runtime: Option<Runtime>,
         duty: &Arc<Duty<T, F, E>>,
-        workers: usize,
+        workers: Workers,
         most: usize,
         order: Order<T>,
     ) -> Self
     where
         F: Fn(T) -> Fut,
-        Fut: Future<Output = Result<U, E>> + Send + 'static,
+        Fut: Future<Output: Ending<Value = U, Error = E>> + Send + 'static,
     {
         let at_least_one = |number| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
         let (sender, receiver) = bounded::<Waiting<T, F, E>>(at_least_one(most));
-        let workers = at_least_one(workers);
+        let at_once = at_least_one(workers.most);
+        let managed = workers.controller.is_some().then(|| {
+            let gate = Gate::new(&workers, duty.site.clock());
+            let manager = Box::pin(manage(Arc::clone(&gate), workers, Arc::clone(duty)));
+            Managed { gate, manager }
+        });
+        let gate = managed.as_ref().map(|managed| Arc::clone(&managed.gate));
         let shared = Arc::clone(duty);
         let start = move |waiting: Waiting<T, F, E>| {
+            let pass = gate.clone().map(|gate| gate.pass(waiting.number()));
             let (held, duty, runtime) = (waiting.begin(), Arc::clone(&shared), runtime.clone());
             async move {
+                let _pass = match pass {
+                    Some(pass) => Some(pass.await),
+                    None => None,
+                };
                 let outcome = match (held, runtime) {
                     (None, _) => None,
                     (Some(held), None) => Some(held.await),
@@ -221,31 +293,47 @@ where
             }
         };
         let results: LocalResults<T, F, U, E> = match order {
-            Order::Ordered => Box::pin(receiver.map_concurrent(workers, start).unread(most)),
-            Order::Unordered => Box::pin(receiver.map_concurrent_unordered(workers, start).unread(most)),
+            Order::Ordered => Box::pin(receiver.map_concurrent(at_once, start).unread(most)),
+            Order::Unordered => Box::pin(receiver.map_concurrent_unordered(at_once, start).unread(most)),
             Order::ByKey { key_of, per_key } => {
                 let key_of = move |waiting: &Waiting<T, F, E>| waiting.item().map_or(0, &key_of);
-                let by_key = receiver.map_by_key(key_of, workers, at_least_one(per_key), start);
+                let by_key = receiver.map_by_key(key_of, at_once, at_least_one(per_key), start);
                 Box::pin(by_key.unread(most))
             }
         };
-        Self::Here { sender: Some(sender), results: Some(results) }
+        Self::Here { sender: Some(sender), results: Some(results), managed }
     }
 
-    /// There is room for as many as may be inside. What a crew that is lost does not take is handed back.
-    fn submit(&mut self, entry: Entry<T>, duty: &Arc<Duty<T, F, E>>) {
-        let refused = match self {
-            Self::Pool { pool: Some(pool), .. } => match pool.try_submit(entry) {
-                Ok(_) => return,
-                Err(refused) => refused.into_inner(),
-            },
-            Self::Here { sender: Some(sender), .. } => {
-                drop(sender.try_send(Waiting::new(entry, Arc::clone(duty))));
-                return;
+    /// Hands these in: there is room for as many as may be inside. What a crew that is lost does not take is
+    /// handed back.
+    fn submit(&mut self, entries: &mut VecDeque<Entry<T>>, duty: &Arc<Duty<T, F, E>>) {
+        match self {
+            Self::Pool { pool: Some(pool), .. } => pool.try_submit_all(entries),
+            Self::Here { sender: Some(sender), managed, .. } => {
+                for entry in entries.drain(..) {
+                    if let Some(managed) = managed {
+                        managed.gate.comes();
+                    }
+                    drop(sender.try_send(Waiting::new(entry, Arc::clone(duty))));
+                }
             }
-            _ => entry,
-        };
-        duty.hand_back(Left::Waiting, refused.number, refused.item);
+            _ => {}
+        }
+        for refused in entries.drain(..) {
+            duty.hand_back(Left::Waiting, refused.number, refused.item);
+        }
+    }
+
+    /// A result that was taken already; none of none, if the crew is lost.
+    fn in_hand(&mut self, duty: &Arc<Duty<T, F, E>>) -> Option<Option<Outcome<T, U, E>>> {
+        let Self::Pool { results: Some(results), .. } = self else { return None };
+        let completion = results.in_hand()?;
+        Some(completion.result.map_err(|_| self.is_lost_by(Cause::Lost, duty)).ok())
+    }
+
+    fn is_lost_by(&mut self, cause: Cause, duty: &Arc<Duty<T, F, E>>) {
+        duty.site.fail(duty.desk.name, cause);
+        self.dismiss(duty);
     }
 
     /// Whether nobody will ever do anything.
@@ -274,20 +362,22 @@ where
                 None if inside == 0 => return Poll::Ready(None),
                 _ => Err(Cause::Lost),
             },
-            Self::Here { results: Some(results), .. } => match contain(|| results.as_mut().poll_next(cx)) {
-                Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(None)) if inside == 0 => return Poll::Ready(None),
-                Ok(Poll::Ready(unread)) => unread.and_then(Unread::take).ok_or(Cause::Lost),
-                // The question for a key: its item is back already.
-                Err(payload) => Err(Cause::Panicked(payload)),
-            },
+            Self::Here { results: Some(results), managed, .. } => {
+                if let Some(managed) = managed {
+                    // It has no end.
+                    let _ = managed.manager.as_mut().poll(cx);
+                }
+                match contain(|| results.as_mut().poll_next(cx)) {
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Ok(Poll::Ready(None)) if inside == 0 => return Poll::Ready(None),
+                    Ok(Poll::Ready(unread)) => unread.and_then(Unread::take).ok_or(Cause::Lost),
+                    // The question for a key: its item is back already.
+                    Err(payload) => Err(Cause::Panicked(payload)),
+                }
+            }
             _ => return Poll::Ready(None),
         };
-        let outcome = ended.map_err(|cause| {
-            duty.site.fail(duty.desk.name, cause);
-            self.dismiss(duty);
-        });
-        Poll::Ready(outcome.ok())
+        Poll::Ready(ended.map_err(|cause| self.is_lost_by(cause, duty)).ok())
     }
 
     /// Ends the work: what is not done comes back.
@@ -312,9 +402,10 @@ where
                     }
                 });
             }
-            Self::Here { sender, results } => {
+            Self::Here { sender, results, managed } => {
                 *sender = None;
                 *results = None;
+                *managed = None;
             }
         }
     }
@@ -332,37 +423,89 @@ where
         duty: Arc<Duty<W::Item, F, E>>,
         crew: Crew<W::Item, F, U, E>,
         most: usize,
+        ahead: Option<Ahead>,
     ) -> Self {
         let ended = crew.is_lost();
-        Self { feed, crew, unread: VecDeque::new(), inside: 0, most, ended, duty }
+        let (gathered, unread) = (VecDeque::new(), VecDeque::new());
+        Self { feed, crew, gathered, slow: false, unread, inside: 0, most, ahead, ended, duty }
     }
 
-    /// Takes in what there is room for.
+    /// Takes in what there is room for, several at once if several are ready.
     fn fill(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let mut this = self.project();
-        let mut turn = 0;
-        while !*this.ended && *this.inside < *this.most {
-            turn += 1;
-            if turn > TURN {
-                // The workers have their turn, and whoever takes results.
-                cx.waker().wake_by_ref();
-                return;
+        let clock = this.duty.site.clock();
+        let mut turn = Turn::default();
+        let mut waits = false;
+        while !*this.ended && !waits {
+            let room = *this.most - *this.inside;
+            let room = this.ahead.as_ref().map_or(room, |ahead| room.min(ahead.room()));
+            if room == 0 {
+                break;
             }
-            match this.feed.as_mut().poll_next(cx) {
-                Poll::Ready(Some(entry)) => {
-                    *this.inside += 1;
-                    this.crew.submit(entry, this.duty);
+            let at_once = if *this.slow { 1 } else { room.min(MOST_AT_ONCE) };
+            let began = clock.now();
+            while this.gathered.len() < at_once {
+                if turn.is_over(clock) {
+                    // The workers have their turn, and whoever takes results.
+                    cx.waker().wake_by_ref();
+                    waits = true;
+                    break;
                 }
-                Poll::Ready(None) => {
-                    *this.ended = true;
-                    this.crew.close();
+                match this.feed.as_mut().poll_next(cx) {
+                    Poll::Ready(Some(entry)) => this.gathered.push_back(entry),
+                    Poll::Ready(None) => {
+                        *this.ended = true;
+                        break;
+                    }
+                    Poll::Pending => {
+                        waits = true;
+                        break;
+                    }
                 }
-                Poll::Pending => return,
+            }
+            let number = this.gathered.len();
+            if number > 0 {
+                *this.slow = clock.now().saturating_since(began) > SLOW * number as u32;
+                *this.inside += number;
+                if let Some(ahead) = this.ahead {
+                    ahead.take(number);
+                }
+                this.crew.submit(this.gathered, this.duty);
+            }
+            if *this.ended {
+                this.crew.close();
             }
         }
-        if !*this.ended {
+        if !*this.ended && !waits {
             this.feed.poll_progress(cx);
         }
+    }
+
+    /// A result that was taken already; none of none, if the crew is lost.
+    fn at_hand(self: Pin<&mut Self>) -> Option<Option<Outcome<W::Item, U, E>>> {
+        let this = self.project();
+        if let Some(outcome) = this.unread.pop_front() {
+            return Some(Some(outcome));
+        }
+        let outcome = this.crew.in_hand(this.duty)?;
+        match (&outcome, this.ahead) {
+            (None, _) => *this.ended = true,
+            (Some(outcome), Some(ahead)) => ahead.ends(outcome.number),
+            (Some(_), None) => {}
+        }
+        Some(outcome)
+    }
+
+    /// What the crew has done.
+    fn poll_crew(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome<W::Item, U, E>>> {
+        let this = self.project();
+        let polled = this.crew.poll(*this.inside - this.unread.len(), this.duty, cx);
+        match (&polled, this.ahead) {
+            (Poll::Ready(None), _) => *this.ended = true,
+            (Poll::Ready(Some(outcome)), Some(ahead)) => ahead.ends(outcome.number),
+            _ => {}
+        }
+        polled
     }
 }
 
@@ -376,28 +519,36 @@ where
     type Item = Outcome<W::Item, U, E>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.as_mut().fill(cx);
-        let this = self.project();
-        let polled = match this.unread.pop_front() {
-            None => this.crew.poll(*this.inside, this.duty, cx),
-            outcome => Poll::Ready(outcome),
+        let at_hand = self.as_mut().at_hand();
+        // Not for each item; nor so late that workers stand idle while what is at hand is used up.
+        let room = self.most - self.inside;
+        if at_hand.is_none() || room > (self.most / 4).min(MOST_AT_ONCE) {
+            self.as_mut().fill(cx);
+        }
+        let polled = match at_hand {
+            None => self.as_mut().poll_crew(cx),
+            Some(outcome) => Poll::Ready(outcome),
         };
-        match &polled {
-            Poll::Ready(Some(_)) => *this.inside -= 1,
-            Poll::Ready(None) => *this.ended = true,
-            Poll::Pending => {}
+        if let Poll::Ready(Some(_)) = &polled {
+            *self.project().inside -= 1;
         }
         polled
     }
 
     fn poll_progress(mut self: Pin<&mut Self>, cx: &mut Context<'_>) {
-        self.as_mut().fill(cx);
-        let this = self.project();
-        // All that is inside has room here.
-        while this.unread.len() < *this.inside {
-            match this.crew.poll(*this.inside - this.unread.len(), this.duty, cx) {
-                Poll::Ready(Some(outcome)) => this.unread.push_back(outcome),
-                _ => return,
+        loop {
+            self.as_mut().fill(cx);
+            let had_room = self.ahead.as_ref().is_none_or(Ahead::has_room);
+            // All that is inside has room here.
+            while self.unread.len() < self.inside {
+                match self.as_mut().poll_crew(cx) {
+                    Poll::Ready(Some(outcome)) => self.as_mut().project().unread.push_back(outcome),
+                    _ => break,
+                }
+            }
+            // The oldest may have ended, and others may come in.
+            if had_room || self.ahead.as_ref().is_none_or(|ahead| !ahead.has_room()) {
+                return;
             }
         }
     }

@@ -35,8 +35,12 @@ impl Check {
     }
 
     pub(super) fn at_least_one(&mut self, number: usize, field: &'static str) {
-        if number == 0 {
-            self.wrong(field, "there has to be at least one");
+        self.holds(number > 0, field, "there has to be at least one");
+    }
+
+    pub(super) fn holds(&mut self, so: bool, field: &'static str, otherwise: &'static str) {
+        if !so {
+            self.wrong(field, otherwise);
         }
     }
 

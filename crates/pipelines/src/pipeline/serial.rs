@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::attempt::{Attempt, Duty, Entry, Outcome};
+use super::ending::Ending;
 use super::feed::Feed;
 use super::flow::Flow;
 use super::unprocessed::Left;
@@ -63,32 +64,38 @@ where
     W: Flow,
     F: Fn(W::Item) -> Fut,
     U: Send + 'static,
-    Fut: Future<Output = Result<U, E>>,
+    Fut: Future<Output: Ending<Value = U, Error = E>>,
 {
-    /// Goes on until there is an output, or nothing to do now.
-    fn advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
-        let mut this = self.project();
-        while this.output.is_none() {
+    /// The next output, if there is one without waiting.
+    #[inline]
+    fn next_output(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outcome<W::Item, U, E>>> {
+        let mut this = self.as_mut().project();
+        loop {
             if let Some(attempt) = this.attempt.as_mut().as_pin_mut() {
                 if let Poll::Ready(outcome) = attempt.poll(this.duty, cx) {
                     this.attempt.set(None);
-                    *this.output = Some(outcome);
-                    return;
+                    return Poll::Ready(Some(outcome));
                 }
-                break;
+                self.look_ahead(cx);
+                return Poll::Pending;
             }
             let next = match this.next.take() {
-                None if *this.ended => return,
+                None if *this.ended => return Poll::Ready(None),
                 None => this.feed.as_mut().poll_next(cx),
                 next => Poll::Ready(next),
             };
             match next {
                 Poll::Ready(Some(entry)) => this.attempt.set(Some(Attempt::new(entry))),
                 Poll::Ready(None) => *this.ended = true,
-                Poll::Pending => return,
+                Poll::Pending => return Poll::Pending,
             }
         }
-        // Its own work waits; those before it do not have to.
+    }
+
+    /// Its own work waits; those before it do not have to.
+    #[cold]
+    fn look_ahead(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let mut this = self.project();
         if this.next.is_none() && !*this.ended {
             match this.feed.as_mut().poll_next(cx) {
                 Poll::Ready(Some(entry)) => *this.next = Some(entry),
@@ -108,23 +115,23 @@ where
     F: Fn(W::Item) -> Fut + Send + Sync + 'static,
     U: Send + 'static,
     E: Send + 'static,
-    Fut: Future<Output = Result<U, E>> + Send + 'static,
+    Fut: Future<Output: Ending<Value = U, Error = E>> + Send + 'static,
 {
     type Item = Outcome<W::Item, U, E>;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.output.is_none() {
-            self.as_mut().advance(cx);
-        }
-        let this = self.project();
-        match this.output.take() {
-            None if *this.ended && this.attempt.is_none() && this.next.is_none() => Poll::Ready(None),
-            None => Poll::Pending,
+        match self.as_mut().project().output.take() {
+            None => self.next_output(cx),
             output => Poll::Ready(output),
         }
     }
 
-    fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>) {
-        self.advance(cx);
+    fn poll_progress(mut self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        if self.output.is_none() {
+            if let Poll::Ready(output) = self.as_mut().next_output(cx) {
+                *self.project().output = output;
+            }
+        }
     }
 }

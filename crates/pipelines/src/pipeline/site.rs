@@ -5,15 +5,16 @@ use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use weirs_runtime::waiting::{Serve, Served, Ticket, Turn, Waiters, Wakes, let_go};
-use weirs_runtime::{Clock, PanicPayload, Runtime, Task};
+use weirs_runtime::{Clock, Instant, PanicPayload, Runtime, Task};
 
 use super::desk::{Desk, Edge};
+use super::gauge::{Gauge, Waits};
 use super::stats::PipelineStats;
 use super::unprocessed::{Ledger, Left, Unprocessed};
 use crate::dead_letter::Reason;
@@ -29,6 +30,7 @@ struct Inner {
     runtime: Option<Runtime>,
     clock: Clock,
     observer: Option<Observer>,
+    measured: bool,
     stopping: AtomicBool,
     orders: Served<Orders>,
     desks: Mutex<Vec<Arc<Desk>>>,
@@ -54,6 +56,9 @@ pub(super) struct Yard {
 pub(super) type Observer = Arc<dyn Fn(&PipelineEvent<'_>) + Send + Sync>;
 
 /// What has happened in a pipeline; for [`Plan::on_event`](crate::Plan::on_event).
+///
+/// Each is told with no lock held, by whoever has it happen: two that happen at the same time on two threads
+/// may be told in either order.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PipelineEvent<'a> {
@@ -68,6 +73,18 @@ pub enum PipelineEvent<'a> {
     },
     /// A failed job was left out.
     Skipped {
+        /// Where.
+        stage: &'static str,
+    },
+    /// A job panicked, and is not tried again.
+    Panicked {
+        /// Where.
+        stage: &'static str,
+        /// With what.
+        panic: &'a PanicPayload,
+    },
+    /// A job was too late to begin.
+    Expired {
         /// Where.
         stage: &'static str,
     },
@@ -86,6 +103,39 @@ pub enum PipelineEvent<'a> {
         error: &'a (dyn Error + Send + Sync),
         /// How long it waits.
         after: Duration,
+    },
+    /// A worker of a stage begins: of one that has its workers as tasks.
+    WorkerStarted {
+        /// Where.
+        stage: &'static str,
+        /// Which one.
+        worker: usize,
+    },
+    /// A worker of a stage is no more.
+    WorkerEnded {
+        /// Where.
+        stage: &'static str,
+        /// Which one.
+        worker: usize,
+    },
+    /// A stage is to have another number of workers.
+    Resized {
+        /// Where.
+        stage: &'static str,
+        /// How many there were to be before.
+        from: usize,
+        /// How many there are to be now.
+        to: usize,
+    },
+    /// The buffer before a stage has no room. Told again only when it was free in between.
+    Full {
+        /// Before which.
+        stage: &'static str,
+    },
+    /// The buffer before a stage was full, and half of it has room again.
+    Free {
+        /// Before which.
+        stage: &'static str,
     },
     /// This stops the pipeline.
     Stopped {
@@ -175,11 +225,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Site {
-    pub(super) fn new(runtime: Option<Runtime>, clock: Clock, observer: Option<Observer>) -> Self {
+    pub(super) fn new(
+        runtime: Option<Runtime>,
+        clock: Clock,
+        observer: Option<Observer>,
+        measured: bool,
+    ) -> Self {
         Self(Arc::new(Inner {
             runtime,
             clock,
             observer,
+            measured,
             stopping: AtomicBool::new(false),
             orders: Served::new(Orders::default()),
             desks: Mutex::default(),
@@ -194,25 +250,52 @@ impl Site {
         self.0.runtime.as_ref()
     }
 
+    #[inline]
     pub(super) fn clock(&self) -> &Clock {
         &self.0.clock
     }
 
+    pub(super) fn is_measured(&self) -> bool {
+        self.0.measured
+    }
+
+    /// Whether somebody is told of events.
+    pub(super) fn is_observed(&self) -> bool {
+        self.0.observer.is_some()
+    }
+
+    /// The desk of a stage with so many workers at first.
     pub(super) fn desk(&self, name: &'static str, workers: usize) -> Arc<Desk> {
+        self.add_desk(name, workers, Gauge::of_stage)
+    }
+
+    /// The desk of one of the two ends.
+    pub(super) fn desk_of_end(&self, name: &'static str) -> Arc<Desk> {
+        self.add_desk(name, 1, Gauge::of_end)
+    }
+
+    fn add_desk(&self, name: &'static str, workers: usize, gauge: fn(Instant) -> Gauge) -> Arc<Desk> {
         let edge = lock(&self.0.edge).take();
-        let desk = Arc::new(Desk { name, workers, edge, ..Desk::default() });
+        if let Some(edge) = &edge {
+            let _ = edge.before.set(name);
+        }
+        let gauge = self.0.measured.then(|| gauge(self.0.clock.now()));
+        let desk = Desk { name, workers: AtomicUsize::new(workers), edge, gauge, ..Desk::default() };
+        let desk = Arc::new(desk);
         lock(&self.0.desks).push(Arc::clone(&desk));
         desk
     }
 
     pub(super) fn edge(&self) -> Arc<Edge> {
-        let edge = Arc::new(Edge::default());
+        let waits = self.0.measured.then(Waits::new);
+        let edge = Arc::new(Edge { waits, ..Edge::default() });
         *lock(&self.0.edge) = Some(Arc::clone(&edge));
         edge
     }
 
     pub(super) fn stats(&self) -> PipelineStats {
-        PipelineStats { stages: lock(&self.0.desks).iter().map(|desk| desk.stats()).collect() }
+        let now = self.0.measured.then(|| self.0.clock.now());
+        PipelineStats { stages: lock(&self.0.desks).iter().map(|desk| desk.stats(now)).collect() }
     }
 
     /// Tells whoever wants to know.
@@ -266,6 +349,7 @@ impl Site {
         self.0.orders.change(|orders| orders.aborting = true);
     }
 
+    #[inline]
     pub(super) fn is_stopping(&self) -> bool {
         self.0.stopping.load(Ordering::Acquire)
     }

@@ -5,9 +5,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures_sink::Sink;
+use weirs_runtime::Instant;
 
-use super::attempt::{Duty, Outcome, Transient};
+use super::ahead::Ahead;
+use super::attempt::{Duty, Expires, Outcome, Transient};
 use super::desk::Desk;
+use super::ending::Ending;
 use super::feed::Feed;
 use super::flow::Flow;
 use super::judge::{AnyError, BoxError, Judged, Rule};
@@ -16,6 +19,8 @@ use super::plan::{Blueprint, Check};
 use super::retry::Retry;
 use super::serial::Serial;
 use super::site::Site;
+use super::through::Through;
+use super::workers::Workers;
 use super::{Pipeline, fork};
 use crate::dead_letter::{DeadLetter, DeadLetterRing};
 
@@ -29,9 +34,11 @@ pub struct Staged<B: Blueprint, F, E> {
 
 struct Settings<T, E> {
     name: &'static str,
-    workers: usize,
+    workers: Workers,
     unread: Option<usize>,
     order: Order<T>,
+    ahead: Option<usize>,
+    expires: Option<Expires<T>>,
     keep: Option<fn(&T) -> T>,
     retry: Option<Retry>,
     transient: Option<Transient<E>>,
@@ -42,17 +49,19 @@ struct Settings<T, E> {
 /// A stage without the rule for its failures, and the rule.
 pub(super) struct Outcomes<W, T, E> {
     pub(super) flow: W,
-    rule: Rule<T, E>,
-    desk: Arc<Desk>,
+    pub(super) rule: Rule<T, E>,
+    pub(super) desk: Arc<Desk>,
 }
 
 impl<B: Blueprint, F, E> Staged<B, F, E> {
-    pub(super) fn new(upstream: B, name: &'static str, workers: usize, work: F) -> Self {
+    pub(super) fn new(upstream: B, name: &'static str, workers: Workers, work: F) -> Self {
         let settings = Settings {
             name,
             workers,
             unread: None,
             order: Order::Ordered,
+            ahead: None,
+            expires: None,
             keep: None,
             retry: None,
             transient: None,
@@ -67,6 +76,27 @@ impl<B: Blueprint, F, E> Staged<B, F, E> {
         self
     }
 
+    pub(super) fn check_settings(&self, check: &mut Check) {
+        let Settings { name, workers, order, .. } = &self.settings;
+        self.upstream.check(check);
+        check.name(name);
+        workers.check(check, name);
+        match order {
+            // Of keys there may be any number: they have no workers while they have nothing to do.
+            Order::ByKey { per_key, .. } => check.at_least_one(*per_key, name),
+            Order::Ordered | Order::Unordered => check.workers(workers.most, name),
+        }
+    }
+
+    pub(super) fn expires(&self) -> Option<Expires<B::Item>> {
+        self.settings.expires.clone()
+    }
+
+    /// The same with other work.
+    pub(super) fn with_work<G>(self, change: impl FnOnce(F) -> G) -> Staged<B, G, E> {
+        Staged { upstream: self.upstream, work: change(self.work), settings: self.settings }
+    }
+
     /// The stage without the rule for its failures.
     pub(super) fn outcomes<U, Fut>(
         self,
@@ -76,26 +106,28 @@ impl<B: Blueprint, F, E> Staged<B, F, E> {
         F: Fn(B::Item) -> Fut + Send + Sync + 'static,
         U: Send + 'static,
         E: Send + 'static,
-        Fut: Future<Output = Result<U, E>> + Send + 'static,
+        Fut: Future<Output: Ending<Value = U, Error = E>> + Send + 'static,
     {
         let Self { upstream, work, settings } = self;
         let flow = upstream.assemble(site.clone());
-        let Settings { name, workers, unread, order, keep, retry, transient, rule, ring } = settings;
-        let desk = site.desk(name, workers);
-        let feed = Feed::new(flow, ring, Arc::clone(&desk));
-        let duty = Duty { work, keep, retry, transient, desk: Arc::clone(&desk), site };
-        let flow = if workers == 1 {
+        let Settings { name, workers, unread, order, ahead, expires, keep, retry, transient, rule, ring } =
+            settings;
+        let desk = site.desk(name, workers.least);
+        let clock = desk.gauge.is_some().then(|| site.clock().clone());
+        let feed = Feed::new(flow, ring, Arc::clone(&desk), clock);
+        let duty = Duty { work, keep, retry, transient, expires, desk: Arc::clone(&desk), site };
+        let flow = if workers.is_one() {
             fork::Either::Left { flow: Serial::new(feed, duty) }
         } else {
-            let unread = unread.unwrap_or(workers);
+            let unread = unread.unwrap_or(workers.most);
             let most = match &order {
-                Order::ByKey { per_key, .. } => workers.saturating_mul(*per_key),
-                _ => workers,
+                Order::ByKey { per_key, .. } => workers.most.saturating_mul(*per_key),
+                _ => workers.most,
             };
             let most = most.saturating_add(unread);
             let duty = Arc::new(duty);
             let crew = Crew::new(&duty, workers, most, order);
-            fork::Either::Right { flow: Parallel::new(feed, duty, crew, most) }
+            fork::Either::Right { flow: Parallel::new(feed, duty, crew, most, ahead.map(Ahead::new)) }
         };
         Outcomes { flow, rule, desk }
     }
@@ -112,19 +144,12 @@ where
     type Item = U;
 
     fn check(&self, check: &mut Check) {
-        self.upstream.check(check);
-        check.name(self.settings.name);
-        let Settings { name, workers, .. } = self.settings;
-        match self.settings.order {
-            // Of keys there may be any number: they have no workers while they have nothing to do.
-            Order::ByKey { per_key, .. } => check.at_least_one(workers.min(per_key), name),
-            Order::Ordered | Order::Unordered => check.workers(workers, name),
-        }
+        self.check_settings(check);
     }
 
     fn assemble(self, site: Site) -> impl Flow<Item = U> {
         let Outcomes { flow, rule, desk } = self.outcomes(site.clone());
-        Judged::new(flow, rule, desk, site)
+        Judged::new(flow, rule, E::into, desk, site)
     }
 }
 
@@ -147,7 +172,7 @@ impl<B: Blueprint, F, E: Send + 'static> Pipeline<Staged<B, F, E>> {
     }
 
     /// How many items may be inside the stage besides those that its workers do, waiting or done: as many as
-    /// there are workers, unless said otherwise. A stage with one worker has room for one.
+    /// there are workers, or may be, unless said otherwise. A stage with one worker has room for one.
     pub fn unread(mut self, most: usize) -> Self {
         self.blueprint.settings.unread = Some(most);
         self
@@ -159,6 +184,83 @@ impl<B: Blueprint, F, E: Send + 'static> Pipeline<Staged<B, F, E>> {
         if let Order::ByKey { per_key, .. } = &mut self.blueprint.settings.order {
             *per_key = most;
         }
+        self
+    }
+
+    /// How far items may run past the oldest one in the stage that has not ended: so many are taken after it,
+    /// and no more. In a stage [by key](Pipeline::stage_by_key) or [`unordered`](Self::unordered) that has
+    /// several workers, others go on while one is stuck or waits to be tried again; without this, as many as
+    /// there are. It has no meaning for the others.
+    ///
+    /// So when something goes wrong, all that may have to be done again is the oldest item and so many after
+    /// it. What is in the stage at one time is bounded in any case: see [`unread`](Self::unread) and
+    /// [`per_key`](Self::per_key).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use futures_lite::stream;
+    /// use weirs_pipelines::Pipeline;
+    /// use weirs_testing::sim::Sim;
+    ///
+    /// Sim::new(1).run(|runtime| async move {
+    ///     let seen = Arc::new(Mutex::new(Vec::new()));
+    ///     let log = Arc::clone(&seen);
+    ///     let work = move |n: u32| {
+    ///         log.lock().unwrap().push(n);
+    ///         async move {
+    ///             if n == 0 {
+    ///                 std::future::pending::<()>().await;
+    ///             }
+    ///             Ok::<_, std::fmt::Error>(n)
+    ///         }
+    ///     };
+    ///     let numbers = Pipeline::source(stream::iter(0..));
+    ///     let plan = numbers.stage_by_key("work", 4, |n| n % 3, work).per_key(1000).ahead(100).collect();
+    ///     let running = plan.run(&runtime).unwrap();
+    ///     runtime.clock().sleep(std::time::Duration::from_secs(1)).await;
+    ///     assert_eq!(seen.lock().unwrap().iter().max(), Some(&100));
+    ///     running.abort().await.unwrap();
+    /// }).unwrap();
+    /// ```
+    pub fn ahead(mut self, most: usize) -> Self {
+        self.blueprint.settings.ahead = Some(most);
+        self
+    }
+
+    /// By when a job has to begin: one that is too late by then is not begun any more, and counted as
+    /// [expired](crate::StageStats::expired). Where there are [dead letters](Self::dead_letters), it becomes
+    /// one, [`Expired`](crate::Reason::Expired). To be late is no failure: it stops nothing.
+    ///
+    /// Jobs that have begun are not cut short: that is for a timeout, such as one in a stack of
+    /// [`stage_through`](Pipeline::stage_through), which knows of the deadline. But none is tried again when
+    /// its time is over. If the question panics, so does the job.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use futures_lite::stream;
+    /// use weirs_pipelines::Pipeline;
+    /// use weirs_testing::sim::Sim;
+    ///
+    /// Sim::new(1).run(|runtime| async move {
+    ///     let clock = runtime.clock().clone();
+    ///     let deadline = clock.now() + Duration::from_millis(25);
+    ///     let slow = move |n: u32| {
+    ///         let sleep = clock.sleep(Duration::from_millis(10));
+    ///         async move { sleep.await; Ok::<_, std::fmt::Error>(n) }
+    ///     };
+    ///     let plan = Pipeline::source(stream::iter(0..9)).stage("slow", 1, slow).expires(move |_| deadline);
+    ///     let summary = plan.collect().run(&runtime).unwrap().await.unwrap();
+    ///     assert_eq!(summary.output, [0, 1, 2]);
+    ///     assert_eq!(summary.stats.stage("slow").unwrap().expired, 6);
+    /// }).unwrap();
+    /// ```
+    pub fn expires<D>(mut self, deadline_of: impl Fn(&B::Item) -> D + Send + Sync + 'static) -> Self
+    where
+        D: Into<Option<Instant>>,
+    {
+        self.blueprint.settings.expires = Some(Arc::new(move |job| deadline_of(job).into()));
         self
     }
 
@@ -178,7 +280,8 @@ impl<B: Blueprint, F, E: Send + 'static> Pipeline<Staged<B, F, E>> {
         self
     }
 
-    /// Tries failed jobs again, each in the hands of its worker.
+    /// Tries failed jobs again, each in the hands of its worker. Where backoff has to heed a breaker, or
+    /// others who call the same server, see [`stage_through`](Pipeline::stage_through).
     pub fn retry(mut self, retry: Retry) -> Self
     where
         B::Item: Clone,
@@ -217,5 +320,21 @@ impl<B: Blueprint, F, E: Send + 'static> Pipeline<Staged<B, F, E>> {
     {
         self.blueprint.settings.ring = Some(ring.clone());
         self.dead_letters(ring.clone())
+    }
+}
+
+/// How the stage that was added last goes through its stack.
+impl<B: Blueprint, P, F, E: Send + 'static> Pipeline<Staged<B, Through<P, F>, E>> {
+    /// A job that the stack refuses waits in the hands of its worker, and is tried again when the refusal
+    /// says, or after 10 milliseconds at first and a second at last: so an open circuit or a spent rate
+    /// limit holds the stage up, and gives up no job. Without this a refusal is a failure,
+    /// [`Refused`](crate::Reason::Refused).
+    ///
+    /// That is for jobs whose work was not begun: for those that are refused between two attempts, have the
+    /// stack's retry [wait](weirs_resilience::Retry::wait_for_ready). A refusal that stays one, such as of a
+    /// limiter that was closed or by a deadline, is a failure in any case.
+    pub fn wait_when_refused(mut self) -> Self {
+        self.blueprint.work.waits = true;
+        self
     }
 }

@@ -10,6 +10,7 @@ use weirs_runtime::{PanicPayload, Runtime};
 
 use super::adaptive::{Controller, manage};
 use super::crew::Crew;
+use super::event::{Observer, PoolEvent};
 use super::state::{KeyOf, Shared};
 use super::worker::{Factory, Retry, make};
 use super::{JobOf, PoolOf, Starter, WorkerPool};
@@ -33,6 +34,7 @@ pub struct WorkerPoolBuilder<F: Factory> {
     key: Option<KeyOf<JobOf<F>>>,
     retry: Option<Retry<JobOf<F>>>,
     controller: Option<Box<dyn Controller>>,
+    observer: Option<Observer>,
 }
 
 impl<F: Factory> WorkerPoolBuilder<F> {
@@ -49,6 +51,7 @@ impl<F: Factory> WorkerPoolBuilder<F> {
             key: None,
             retry: None,
             controller: None,
+            observer: None,
         }
     }
 
@@ -177,6 +180,37 @@ impl<F: Factory> WorkerPoolBuilder<F> {
         self.measured = true;
         self
     }
+
+    /// Tells of what happens, as it happens, in whatever task it does: what takes long in here makes that
+    /// wait. No lock is held meanwhile, and a panic in here is no one else's.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use weirs_pipelines::{PoolEvent, WorkerPool};
+    /// use weirs_testing::sim::Sim;
+    ///
+    /// Sim::new(1).run(|runtime| async move {
+    ///     let log = Arc::new(Mutex::new(Vec::new()));
+    ///     let seen = Arc::clone(&log);
+    ///     let work = async |n: u64| if n == 3 { panic!("three") } else { Ok::<_, std::fmt::Error>(n) };
+    ///     let pool = WorkerPool::builder(work)
+    ///         .on_event(move |event| {
+    ///             if let PoolEvent::Panicked { job, panic } = event {
+    ///                 seen.lock().unwrap().push(format!("{job}: {}", panic.message()));
+    ///             }
+    ///         })
+    ///         .build(&runtime)
+    ///         .unwrap();
+    ///     pool.submit_many(0..5).await.unwrap();
+    ///     pool.close().await;
+    ///     assert_eq!(*log.lock().unwrap(), ["#3: three"]);
+    /// }).unwrap();
+    /// ```
+    pub fn on_event(mut self, observer: impl Fn(&PoolEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
 }
 
 impl<F: Factory> WorkerPoolBuilder<F> {
@@ -215,7 +249,7 @@ impl<F: Factory> WorkerPoolBuilder<F> {
             measured: self.measured || controller.is_some(),
             key: self.key,
         };
-        let shared = Shared::new(runtime.clock().clone(), &plan);
+        let shared = Shared::new(runtime.clock().clone(), &plan, self.observer);
         let (crew, factory) = (Arc::new(Crew::default()), Arc::new(factory));
         let pool = WorkerPool::new(Arc::clone(&shared), Arc::clone(&crew));
         let starter = Starter { runtime: runtime.clone(), shared, crew, factory, retry };

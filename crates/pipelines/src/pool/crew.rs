@@ -102,15 +102,22 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn begins(&self, id: JobId, now: Instant) {
-        self.since.store(now.as_nanos(), Ordering::Relaxed);
+    #[inline]
+    pub(super) fn begins(&self, id: JobId) {
         self.job.store(id.number() + 1, Ordering::Relaxed);
     }
 
-    pub(super) fn ends(&self, now: Instant) {
-        let took = now.as_nanos().saturating_sub(self.since.load(Ordering::Relaxed));
-        self.worked.store(self.worked.load(Ordering::Relaxed) + took, Ordering::Relaxed);
+    /// A look at the clock, and whether it has worked since the last one.
+    pub(super) fn looked(&self, now: Instant, has_worked: bool) {
+        if has_worked {
+            let took = now.as_nanos().saturating_sub(self.since.load(Ordering::Relaxed));
+            self.worked.store(self.worked.load(Ordering::Relaxed) + took, Ordering::Relaxed);
+        }
         self.since.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn ends(&self) {
         self.job.store(0, Ordering::Relaxed);
         self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }

@@ -42,8 +42,8 @@ pub(super) struct Finished<J, T, E> {
     pub(super) slip: Slip<J, T, E>,
     pub(super) result: Result<T, JobError<J, E>>,
     pub(super) attempts: u32,
-    /// How long it waited and how long it took, in nanoseconds.
-    pub(super) times: Option<(u64, u64)>,
+    /// How long it waited and how long it took, in nanoseconds, if that is measured.
+    pub(super) times: (u64, u64),
 }
 
 /// What is carried out of the lock.

@@ -40,16 +40,16 @@ impl fmt::Display for Quantiles {
 }
 
 /// What is measured of all jobs, and of those since the last window.
-pub(super) struct Measures {
+pub(crate) struct Measures {
     waits: Histogram,
     works: Histogram,
-    pub(super) window_waits: Histogram,
-    pub(super) window_works: Histogram,
-    pub(super) window_began: Instant,
+    pub(crate) window_waits: Histogram,
+    pub(crate) window_works: Histogram,
+    pub(crate) window_began: Instant,
 }
 
 impl Measures {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             waits: Histogram::default(),
             works: Histogram::default(),
@@ -60,7 +60,7 @@ impl Measures {
     }
 
     /// Of one job, in nanoseconds.
-    pub(super) fn add(&mut self, waited: u64, took: u64) {
+    pub(crate) fn add(&mut self, waited: u64, took: u64) {
         self.waits.add(waited);
         self.works.add(took);
         self.window_waits.add(waited);
@@ -71,14 +71,22 @@ impl Measures {
         Times { wait: quantiles(&self.waits), work: quantiles(&self.works) }
     }
 
-    pub(super) fn next_window(&mut self, now: Instant) {
+    pub(crate) fn next_window(&mut self, now: Instant) {
         self.window_waits.clear();
         self.window_works.clear();
         self.window_began = now;
     }
 }
 
-pub(super) fn quantiles(histogram: &Histogram) -> Quantiles {
+/// What waits, and for whom.
+pub(super) struct Backlog {
+    pub(super) queued: usize,
+    /// Since when the first in the queue waits.
+    pub(super) oldest: Option<Instant>,
+    pub(super) workers: usize,
+}
+
+pub(crate) fn quantiles(histogram: &Histogram) -> Quantiles {
     let at = |share| Duration::from_nanos(histogram.quantile(share));
     Quantiles { count: histogram.count(), p50: at(0.5), p95: at(0.95), p99: at(0.99) }
 }

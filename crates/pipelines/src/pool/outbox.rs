@@ -61,7 +61,12 @@ impl<C> Outbox<C> {
 
     /// Takes some that are ready.
     pub(super) fn read(&mut self, into: &mut VecDeque<C>, most: usize) {
-        into.extend(self.ready.drain(..most.min(self.ready.len())));
+        if into.is_empty() && self.ready.len() <= most {
+            // All of them, and none is moved.
+            std::mem::swap(into, &mut self.ready);
+        } else {
+            into.extend(self.ready.drain(..most.min(self.ready.len())));
+        }
     }
 
     /// Puts back what a reader has not read, to be read first.

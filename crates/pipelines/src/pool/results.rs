@@ -37,6 +37,11 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Results<J, T, E> {
         Self { shared: Arc::clone(shared), hand: VecDeque::new(), ticket: None, owner }
     }
 
+    /// One that it has in hand already.
+    pub(crate) fn in_hand(&mut self) -> Option<Completion<J, T, E>> {
+        self.hand.pop_front()
+    }
+
     /// The same for synchronous code: an iterator that blocks the thread while there is none.
     ///
     /// # Waiting

@@ -10,6 +10,8 @@
 //!    [`Out`].
 //! 5. Without a worker the pool is closed, and what waits is handed back: nobody waits for what cannot come.
 
+mod readers;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,8 +25,9 @@ use super::call::CallError;
 use super::completion::{Completion, JobError, JobId};
 use super::crew::Crew;
 use super::entry::{Entry, Finished, Offer, Out, Slip};
+use super::event::{Observer, PoolEvent, Told};
 use super::keys::Keys;
-use super::measures::Measures;
+use super::measures::{Backlog, Measures};
 use super::outbox::Outbox;
 use super::shutdown::Settled;
 use super::stats::PoolStats;
@@ -34,6 +37,20 @@ use crate::panics;
 /// The most jobs that a worker takes at once, and the most results that a reader does.
 const MOST_IN_HAND: usize = 32;
 
+/// So many jobs that are quicker than a worker is woken are worth a worker.
+const QUICK_IN_HAND: usize = 8;
+
+/// How long a worker's last jobs took.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// One at a time, so that none waits behind a slow one.
+    Slow,
+    /// Those who are free share what waits.
+    Steady,
+    /// Less than it takes to wake a worker.
+    Quick,
+}
+
 /// The key of a job, as a hash.
 pub(super) type KeyOf<J> = Arc<dyn Fn(&J) -> u64 + Send + Sync>;
 
@@ -41,6 +58,7 @@ pub(crate) struct Shared<J, T, E> {
     pub(super) clock: Clock,
     key: Option<KeyOf<J>>,
     measured: bool,
+    pub(super) observer: Option<Observer>,
     /// Set under the lock, and read by workers between two jobs.
     stopped: Arc<AtomicBool>,
     pub(super) state: Served<State<J, T, E>>,
@@ -54,9 +72,11 @@ pub(super) struct State<J, T, E> {
     left: Vec<Entry<J, T, E>>,
     /// In the hands of workers.
     in_hand: usize,
+    /// The pace of the worker that came last.
+    pace: Pace,
     next_id: u64,
     next_order: u64,
-    queue_most: usize,
+    pub(super) queue_most: usize,
     room: usize,
     /// How many workers there shall be, and how many there are.
     wanted: usize,
@@ -73,6 +93,7 @@ pub(super) struct State<J, T, E> {
     counts: Settled,
     retried: u64,
     measures: Option<Box<Measures>>,
+    pub(super) told: Told,
     submitters: Line,
     idle: Line,
     waiting_readers: Line,
@@ -96,6 +117,7 @@ impl<J, T, E> State<J, T, E> {
             outbox: Outbox::new(plan.ordered),
             left: Vec::new(),
             in_hand: 0,
+            pace: Pace::Slow,
             next_id: 0,
             next_order: 0,
             queue_most: plan.queue,
@@ -111,6 +133,7 @@ impl<J, T, E> State<J, T, E> {
             counts: Settled::default(),
             retried: 0,
             measures: plan.measured.then(|| Box::new(Measures::new(now))),
+            told: Told::default(),
             submitters: Line::default(),
             idle: Line::default(),
             waiting_readers: Line::default(),
@@ -124,7 +147,7 @@ impl<J, T, E> State<J, T, E> {
     }
 
     /// How many jobs may come in.
-    fn free(&self) -> usize {
+    pub(super) fn free(&self) -> usize {
         let inside = self.queued() + self.in_hand + self.outbox.len();
         self.queue_most.saturating_sub(self.queued()).min(self.room.saturating_sub(inside))
     }
@@ -139,7 +162,7 @@ impl<J, T, E> State<J, T, E> {
         self.is_settled() && self.outbox.len() == 0
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
 
@@ -166,8 +189,8 @@ impl<J, T, E> State<J, T, E> {
             self.in_hand -= 1;
             self.counts.count(&result);
             self.retried += u64::from(attempts.saturating_sub(1));
-            if let (Some(measures), Some((waited, took))) = (&mut self.measures, times) {
-                measures.add(waited, took);
+            if let Some(measures) = self.measures.as_mut().filter(|_| attempts > 0) {
+                measures.add(times.0, times.1);
             }
             if let Some(keys) = &mut self.keys {
                 self.queue.extend(keys.done(slip.key));
@@ -222,6 +245,10 @@ impl<J, T, E> State<J, T, E> {
 
     /// Takes back what a worker has not begun.
     fn put_back(&mut self, hand: &mut VecDeque<Entry<J, T, E>>, out: &mut Out<J, T, E>) {
+        if !hand.is_empty() {
+            // The one before them waits for something, and others shall not wait for it.
+            self.pace = Pace::Slow;
+        }
         self.in_hand -= hand.len();
         while let Some(entry) = hand.pop_back() {
             if self.is_stopped() {
@@ -249,7 +276,11 @@ impl<J, T, E> Serve for State<J, T, E> {
         let all_if = |all: bool, some: usize| if all { usize::MAX } else { some };
         let settled = self.is_settled();
         let too_many = self.workers.saturating_sub(self.wanted);
-        self.idle.call(all_if(settled || self.is_stopped(), self.queue.len() + too_many), wakes);
+        let hands = match self.pace {
+            Pace::Quick if self.keys.is_none() => self.queue.len().div_ceil(QUICK_IN_HAND),
+            _ => self.queue.len(),
+        };
+        self.idle.call(all_if(settled || self.is_stopped(), hands + too_many), wakes);
         let free = self.free();
         self.submitters.call(all_if(self.closed, free), wakes);
         if free > 0 && self.queue.is_empty() {
@@ -271,11 +302,11 @@ pub(super) enum Next {
 }
 
 impl<J, T, E> Shared<J, T, E> {
-    pub(super) fn new(clock: Clock, plan: &Plan<J>) -> Arc<Self> {
+    pub(super) fn new(clock: Clock, plan: &Plan<J>, observer: Option<Observer>) -> Arc<Self> {
         let stopped = Arc::new(AtomicBool::new(false));
         let state = State::new(plan, clock.now(), Arc::clone(&stopped));
         let (key, measured) = (plan.key.clone(), plan.measured);
-        Arc::new(Self { clock, key, measured, stopped, state: Served::new(state) })
+        Arc::new(Self { clock, key, measured, observer, stopped, state: Served::new(state) })
     }
 
     /// Without a key of the job's, and of the user's code.
@@ -300,11 +331,24 @@ impl<J, T, E> Shared<J, T, E> {
     /// The offer comes back with whether the pool is closed.
     pub(super) fn try_submit(&self, offer: Offer<J, T, E>) -> Result<JobId, (J, bool)> {
         let since = self.since();
-        self.state.change(|state| match state.submitters.share(None, state.free()) {
+        self.change(|state| match state.submitters.share(None, state.free()) {
             _ if state.closed => Err((offer.job, true)),
             0 => Err((offer.job, false)),
             _ => Ok(state.push(offer, since)),
         })
+    }
+
+    /// Takes these, as far as there is room; of a pool without keys.
+    pub(super) fn try_submit_all(&self, jobs: &mut VecDeque<J>) {
+        debug_assert!(self.key.is_none(), "what the key of a job is, is for the user to say");
+        let since = self.since();
+        self.change(|state| {
+            let room = if state.closed { 0 } else { state.submitters.share(None, state.free()) };
+            for job in jobs.drain(..room.min(jobs.len())) {
+                let offer = Offer { job, key: 0, deadline: Instant::FAR_FUTURE, reply: None };
+                state.push(offer, since);
+            }
+        });
     }
 
     /// The offer is asked for when it is submitted, under the lock; when the pool is closed it never is.
@@ -316,7 +360,7 @@ impl<J, T, E> Shared<J, T, E> {
     ) -> Poll<Result<JobId, ()>> {
         let since = self.since();
         let mut offer = Some(offer);
-        self.state.poll(cx, |state, look| {
+        self.poll(cx, |state, look| {
             if state.closed {
                 state.submitters.leave(ticket, look);
                 return Turn::Ready(Err(()));
@@ -338,7 +382,7 @@ impl<J, T, E> Shared<J, T, E> {
         cx: &Context<'_>,
     ) -> Poll<Result<usize, ()>> {
         let since = self.since();
-        self.state.poll(cx, |state, look| {
+        self.poll(cx, |state, look| {
             if state.closed {
                 state.submitters.leave(ticket, look);
                 return Turn::Ready(Err(()));
@@ -358,7 +402,7 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     pub(super) fn cancel_submit(&self, ticket: Ticket) {
-        let_go(self.state.change(|state| state.submitters.give_up(ticket)));
+        let_go(self.change(|state| state.submitters.give_up(ticket)));
     }
 
     /// Whether there is a worker at all.
@@ -368,24 +412,28 @@ impl<J, T, E> Shared<J, T, E> {
 
     /// One more worker comes, besides those of the plan. False says that it is not wanted.
     pub(super) fn join(&self) -> bool {
-        self.state.change(|state| {
+        self.change(|state| {
             let wanted = state.workers < state.wanted && !state.is_stopped() && !state.is_settled();
             state.workers += usize::from(wanted);
             wanted
         })
     }
 
-    /// Gives what is finished, and asks for more. `slow` workers take one job at a time.
+    /// Gives what is finished, and asks for more, at this pace.
     pub(super) fn poll_next(
         &self,
         finished: &mut Vec<Finished<J, T, E>>,
         hand: &mut VecDeque<Entry<J, T, E>>,
-        slow: bool,
+        pace: Pace,
         ticket: &mut Option<Ticket>,
         out: &mut Out<J, T, E>,
         cx: &Context<'_>,
     ) -> Poll<Next> {
-        let polled = self.state.poll(cx, |state, look| {
+        let polled = self.poll(cx, |state, look| {
+            if ticket.is_none() {
+                // It comes from its work.
+                state.pace = pace;
+            }
             state.take_in(finished, out);
             if state.workers > state.wanted || state.is_settled() || state.is_stopped() {
                 state.idle.leave(ticket, look);
@@ -394,12 +442,20 @@ impl<J, T, E> Shared<J, T, E> {
             let number = match state.queue.len() {
                 0 => return state.idle.wait(1, ticket, look),
                 // Those of one key shall not wait in two hands.
-                _ if slow || state.keys.is_some() => 1,
-                len => (len / state.workers).clamp(1, MOST_IN_HAND),
+                _ if pace == Pace::Slow || state.keys.is_some() => 1,
+                len => {
+                    let least = if pace == Pace::Quick { len.min(QUICK_IN_HAND) } else { 1 };
+                    (len / state.workers).clamp(least, MOST_IN_HAND)
+                }
             };
             state.idle.leave(ticket, look);
             state.in_hand += number;
-            hand.extend(state.queue.drain(..number));
+            if number == state.queue.len() && hand.is_empty() {
+                // All of them, and none is moved.
+                std::mem::swap(hand, &mut state.queue);
+            } else {
+                hand.extend(state.queue.drain(..number));
+            }
             Turn::Ready(Next::Jobs)
         });
         out.clear();
@@ -416,7 +472,7 @@ impl<J, T, E> Shared<J, T, E> {
         if finished.is_empty() && hand.is_empty() {
             return;
         }
-        self.state.change(|state| {
+        self.change(|state| {
             state.take_in(finished, out);
             state.put_back(hand, out);
         });
@@ -426,7 +482,7 @@ impl<J, T, E> Shared<J, T, E> {
     /// A worker goes. The last one closes the pool.
     pub(super) fn leave(&self, ticket: Option<Ticket>) {
         let mut out = Out::default();
-        let_go(self.state.change(|state| {
+        let_go(self.change(|state| {
             state.workers -= 1;
             if state.workers == 0 {
                 state.stop(&mut out);
@@ -438,91 +494,34 @@ impl<J, T, E> Shared<J, T, E> {
 
     /// How many workers there shall be: those that are too many leave between two jobs.
     pub(super) fn want(&self, workers: usize) {
-        self.state.change(|state| state.wanted = workers);
+        let from = self.change(|state| std::mem::replace(&mut state.wanted, workers));
+        if from != workers {
+            self.tell(&PoolEvent::Resized { from, to: workers });
+        }
     }
 
     /// Works on the measurements; none are taken without `measured`.
     pub(super) fn measures<R>(&self, look: impl FnOnce(&mut Measures, Backlog) -> R) -> Option<R> {
-        self.state.change(|state| {
+        self.change(|state| {
             let oldest = state.queue.front().map(|entry| entry.slip.since);
             let backlog = Backlog { queued: state.queued(), oldest, workers: state.workers };
             state.measures.as_mut().map(|measures| look(measures, backlog))
         })
     }
 
-    /// Takes what can be read, for one of the readers.
-    pub(super) fn poll_read(
-        &self,
-        into: &mut VecDeque<Completion<J, T, E>>,
-        ticket: &mut Option<Ticket>,
-        cx: &Context<'_>,
-    ) -> Poll<Option<()>> {
-        self.state.poll(cx, |state, look| {
-            if state.outbox.ready() == 0 {
-                if state.is_over() {
-                    state.waiting_readers.leave(ticket, look);
-                    return Turn::Ready(None);
-                }
-                return state.waiting_readers.wait(1, ticket, look);
-            }
-            state.waiting_readers.leave(ticket, look);
-            state.outbox.read(into, state.portion());
-            Turn::Ready(Some(()))
-        })
-    }
-
-    /// A reader goes. What it has in hand goes to the others; the last one's is discarded with all the rest.
-    pub(super) fn drop_reader(&self, ticket: Option<Ticket>, left: &mut VecDeque<Completion<J, T, E>>) {
-        let (waker, gone) = self.state.change(|state| {
-            state.outbox.put_back(left);
-            let gone = match state.readers {
-                Readers::Some(number @ 2..) => {
-                    state.readers = Readers::Some(number - 1);
-                    VecDeque::new()
-                }
-                _ => {
-                    state.readers = Readers::Gone;
-                    state.outbox.skip_to(state.next_order)
-                }
-            };
-            state.counts.discarded += gone.len() as u64;
-            (ticket.and_then(|ticket| state.waiting_readers.give_up(ticket)), gone)
-        });
-        let_go(waker);
-        gone.into_iter().for_each(panics::let_go);
-    }
-
-    /// Takes all that is done and was not read.
-    pub(super) fn take_unread(&self) -> Vec<Completion<J, T, E>> {
-        self.state.change(|state| state.outbox.skip_to(state.next_order)).into()
-    }
-
-    pub(super) fn add_reader(&self) {
-        self.state.change(|state| match &mut state.readers {
-            Readers::Some(number) => *number += 1,
-            Readers::NotYet => state.readers = Readers::Some(1),
-            Readers::Gone => {
-                // In order, it begins with what is submitted from now on.
-                let nothing = state.outbox.skip_to(state.next_order);
-                debug_assert!(nothing.is_empty(), "without readers all is discarded");
-                state.readers = Readers::Some(1);
-            }
-        });
-    }
-
     pub(super) fn add_intake(&self) {
-        self.state.change(|state| state.intakes += 1);
+        self.change(|state| state.intakes += 1);
     }
 
     pub(super) fn drop_intake(&self) {
-        self.state.change(|state| {
+        self.change(|state| {
             state.intakes -= 1;
             state.closed |= state.intakes == 0;
         });
     }
 
     pub(super) fn close(&self) {
-        self.state.change(|state| state.closed = true);
+        self.change(|state| state.closed = true);
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -532,13 +531,13 @@ impl<J, T, E> Shared<J, T, E> {
     /// Has no job begun any more.
     pub(super) fn stop(&self) {
         let mut out = Out::default();
-        self.state.change(|state| state.stop(&mut out));
+        self.change(|state| state.stop(&mut out));
         out.clear();
     }
 
     /// Takes what was left over, in the order of submission.
     pub(super) fn take_left(&self) -> Vec<(JobId, J)> {
-        let mut left = self.state.change(|state| std::mem::take(&mut state.left));
+        let mut left = self.change(|state| std::mem::take(&mut state.left));
         left.sort_unstable_by_key(|entry| entry.slip.id);
         left.into_iter().map(|entry| (entry.slip.id, entry.job)).collect()
     }
@@ -546,7 +545,7 @@ impl<J, T, E> Shared<J, T, E> {
     /// The owner is gone.
     pub(super) fn abandon(&self) {
         let mut out = Out::default();
-        let left = self.state.change(|state| {
+        let left = self.change(|state| {
             state.abandoned = true;
             state.stop(&mut out);
             std::mem::take(&mut state.left)
@@ -556,7 +555,7 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     pub(super) fn poll_settled(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<Settled> {
-        self.state.poll(cx, |state, look| {
+        self.poll(cx, |state, look| {
             if !state.is_settled() {
                 return state.settling.wait(1, ticket, look);
             }
@@ -566,7 +565,7 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     pub(super) fn cancel_settled(&self, ticket: Ticket) {
-        let_go(self.state.change(|state| state.settling.give_up(ticket)));
+        let_go(self.change(|state| state.settling.give_up(ticket)));
     }
 
     pub(super) fn counts(&self) -> Settled {
@@ -588,12 +587,4 @@ impl<J, T, E> Shared<J, T, E> {
             workers,
         })
     }
-}
-
-/// What waits, and for whom.
-pub(super) struct Backlog {
-    pub(super) queued: usize,
-    /// Since when the first in the queue waits.
-    pub(super) oldest: Option<Instant>,
-    pub(super) workers: usize,
 }

@@ -7,6 +7,7 @@ use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use weirs_channels_utils::oneshot::Sender;
@@ -17,13 +18,22 @@ use super::builder::BuildError;
 use super::completion::JobError;
 use super::crew::Desk;
 use super::entry::{Entry, Finished, Out, Slip};
-use super::state::{Next, Shared};
+use super::event::PoolEvent;
+use super::state::{Next, Pace, Shared};
 use super::{ErrorOf, JobOf, OutputOf};
-use crate::panics::{Fenced, contain, let_go, poll_contained};
+use crate::panics::{Fenced, contain, let_go};
 use crate::turn::yield_now;
 
-/// A worker that is slower than this takes one job at a time, so that none waits behind a slow one.
-const SLOW: Duration = Duration::from_micros(20);
+/// A worker that is slower than this takes one job at a time, so that none waits behind a slow one; in
+/// nanoseconds.
+const SLOW: u64 = 20_000;
+
+/// Of jobs that are quicker than this, the clock is looked at after several: a look costs as much as a short
+/// job.
+const QUICK: u64 = 1_000;
+
+/// After so many of them.
+const QUICK_IN_A_ROW: u32 = 4;
 
 /// Does jobs, one after another.
 ///
@@ -189,6 +199,8 @@ impl<J> Copy for Retry<J> {}
 pub(super) struct Bench<J, T, E> {
     shared: Arc<Shared<J, T, E>>,
     desk: Arc<Desk>,
+    /// Whose it is, once that one has begun.
+    worker: Option<usize>,
     hand: VecDeque<Entry<J, T, E>>,
     finished: Vec<Finished<J, T, E>>,
     out: Out<J, T, E>,
@@ -196,12 +208,22 @@ pub(super) struct Bench<J, T, E> {
     /// Set while a job runs.
     runs: Option<Running<J, T, E>>,
     turns: Turns,
+    looks: Looks,
 }
 
 struct Running<J, T, E> {
     slip: Slip<J, T, E>,
     attempts: u32,
-    began: Instant,
+}
+
+/// When the worker looked at the clock, and when it will do so again.
+struct Looks {
+    /// The last look; none if it has waited since.
+    looked: Option<Instant>,
+    /// Jobs since then.
+    jobs: u32,
+    /// After so many it looks again.
+    most: u32,
 }
 
 impl<J, T, E> Bench<J, T, E> {
@@ -211,13 +233,38 @@ impl<J, T, E> Bench<J, T, E> {
         Self {
             shared,
             desk,
+            worker: None,
             hand,
             finished,
             out: Out::default(),
             ticket: None,
             runs: None,
             turns: Turns::new(),
+            looks: Looks { looked: None, jobs: 0, most: 1 },
         }
+    }
+
+    /// The last look at the clock, or one now.
+    fn looked(&mut self) -> Instant {
+        match self.looks.looked {
+            Some(looked) => looked,
+            None => self.look(),
+        }
+    }
+
+    /// Looks at the clock; what ran since the last look is over.
+    fn look(&mut self) -> Instant {
+        let now = self.shared.clock.now();
+        self.desk.looked(now, self.looks.looked.is_some());
+        self.looks.looked = Some(now);
+        self.looks.jobs = 0;
+        now
+    }
+
+    /// It waits, and nobody knows how long.
+    fn waits(&mut self) {
+        self.turns = Turns::new();
+        self.looks.most = 1;
     }
 
     /// Gives what is finished.
@@ -234,23 +281,64 @@ impl<J, T, E> Bench<J, T, E> {
     /// A job is over that was not begun.
     fn ends_unbegun(&mut self, slip: Slip<J, T, E>, error: JobError<J, E>) {
         let urgent = slip.reply.is_some();
-        self.finished.push(Finished { slip, result: Err(error), attempts: 0, times: None });
+        self.finished.push(Finished { slip, result: Err(error), attempts: 0, times: (0, 0) });
         if urgent {
             self.give();
         }
     }
 
-    /// The job that runs is over. Gives the time.
-    fn ends(&mut self, result: Result<T, JobError<J, E>>) -> Instant {
-        let now = self.shared.clock.now();
-        self.desk.ends(now);
-        if let Some(Running { slip, attempts, began }) = self.runs.take() {
-            let since = |from: Instant, to: Instant| to.as_nanos().saturating_sub(from.as_nanos());
-            let times = self.shared.is_measured().then(|| (since(slip.since, began), since(began, now)));
-            self.finished.push(Finished { slip, result, attempts, times });
+    /// The job that runs is over.
+    #[inline]
+    fn ends(&mut self, result: Result<T, JobError<J, E>>) -> Ended {
+        self.desk.ends();
+        self.looks.jobs += 1;
+        let began = self.looks.looked;
+        // At the end of a hand as well: what comes next may have to be waited for.
+        let looks = self.looks.jobs >= self.looks.most || self.hand.is_empty() || result.is_err();
+        let looked = if looks { self.look_after(began) } else { Looked::default() };
+        if let Some(Running { slip, attempts }) = self.runs.take() {
+            self.finished.push(Finished { slip, result, attempts, times: looked.times });
         }
-        now
+        Ended { pace: looked.pace, turn_is_over: self.turns.is_over(began, looked.now) }
     }
+
+    /// Looks at the clock after some jobs that began then.
+    #[inline(never)]
+    fn look_after(&mut self, began: Option<Instant>) -> Looked {
+        let jobs = u64::from(self.looks.jobs);
+        let now = self.look();
+        let Some(began) = began else { return Looked { now: Some(now), ..Looked::default() } };
+        let since = |from: Instant, to: Instant| to.as_nanos().saturating_sub(from.as_nanos());
+        let took = since(began, now);
+        let is_measured = self.shared.is_measured();
+        let waited =
+            self.runs.as_ref().filter(|_| is_measured).map(|running| since(running.slip.since, began));
+        let times = waited.map_or((0, 0), |waited| (waited, took));
+        let pace = match took {
+            took if took > SLOW * jobs => Pace::Slow,
+            took if took < QUICK * jobs => Pace::Quick,
+            _ => Pace::Steady,
+        };
+        let is_quick = pace == Pace::Quick && !is_measured;
+        self.looks.most = if is_quick { QUICK_IN_A_ROW } else { 1 };
+        Looked { now: Some(now), times, pace: Some(pace) }
+    }
+}
+
+/// What is seen on the clock after a job; nothing, if it was not looked at.
+#[derive(Default)]
+struct Looked {
+    now: Option<Instant>,
+    times: (u64, u64),
+    pace: Option<Pace>,
+}
+
+/// What is known when a job is over.
+struct Ended {
+    /// If the clock was looked at.
+    pace: Option<Pace>,
+    /// The executor's other tasks have their turn.
+    turn_is_over: bool,
 }
 
 impl<J, T, E> Drop for Bench<J, T, E> {
@@ -260,6 +348,9 @@ impl<J, T, E> Drop for Bench<J, T, E> {
         }
         self.give_all();
         self.desk.leaves();
+        if let Some(worker) = self.worker {
+            self.shared.tell(&PoolEvent::WorkerEnded { worker });
+        }
         self.shared.leave(self.ticket.take());
     }
 }
@@ -279,11 +370,12 @@ impl Turns {
         Self { jobs: 0, began: None }
     }
 
-    /// A job is over that began then.
-    fn is_over(&mut self, job_began: Instant, now: Instant) -> bool {
+    /// A job is over that began then, or after it; the time is not always known.
+    fn is_over(&mut self, job_began: Option<Instant>, now: Option<Instant>) -> bool {
         self.jobs += 1;
-        let began = *self.began.get_or_insert(job_began);
-        self.jobs >= Self::MOST_JOBS || now.saturating_since(began) > Self::LONGEST
+        self.began = self.began.or(job_began);
+        let is_long = |(began, now): (Instant, Instant)| now.saturating_since(began) > Self::LONGEST;
+        self.jobs >= Self::MOST_JOBS || self.began.zip(now).is_some_and(is_long)
     }
 }
 
@@ -296,27 +388,31 @@ pub(super) async fn run<F: Factory>(
     bench: Bench<JobOf<F>, OutputOf<F>, ErrorOf<F>>,
 ) {
     let (mut worker, mut bench) = (worker, bench);
-    let mut slow = true;
+    let mut pace = Pace::Slow;
+    bench.worker = Some(number);
+    bench.shared.tell(&PoolEvent::WorkerStarted { worker: number });
     loop {
-        let Bench { shared, hand, finished, ticket, out, turns, .. } = &mut bench;
         let next = poll_fn(|cx| {
-            let next = shared.poll_next(finished, hand, slow, ticket, out, cx);
+            let Bench { shared, hand, finished, ticket, out, .. } = &mut bench;
+            let next = shared.poll_next(finished, hand, pace, ticket, out, cx);
             if next.is_pending() {
-                *turns = Turns::new();
+                bench.waits();
+                bench.looks.looked = None;
             }
             next
         });
         if let Next::Leave = next.await {
             return;
         }
-        let mut began = bench.shared.clock.now();
+        bench.looked();
         while let Some(Entry { slip, job }) = bench.hand.pop_front() {
             if bench.shared.is_stopped() {
                 bench.hand.push_front(Entry { slip, job });
                 bench.give_all();
                 break;
             }
-            if slip.deadline <= began {
+            if slip.deadline != Instant::FAR_FUTURE && slip.deadline <= bench.look() {
+                bench.shared.tell(&PoolEvent::Expired { job: slip.id });
                 bench.ends_unbegun(slip, JobError::Expired(job));
                 continue;
             }
@@ -327,22 +423,26 @@ pub(super) async fn run<F: Factory>(
                 continue;
             }
             let urgent = slip.reply.is_some();
-            bench.desk.begins(slip.id, began);
-            bench.runs = Some(Running { slip, attempts: 0, began });
+            bench.desk.begins(slip.id);
+            bench.runs = Some(Running { slip, attempts: 0 });
             let result = try_job(number, &mut worker, job, &*factory, retry, &mut bench).await;
             let ended_badly = result.is_err();
-            let now = bench.ends(result);
-            slow = now.saturating_since(began) > SLOW;
-            if slow || urgent || ended_badly {
+            let ended = bench.ends(result);
+            pace = ended.pace.unwrap_or(pace);
+            if pace == Pace::Slow {
+                // Others may do what was to come after it.
+                bench.give_all();
+            } else if urgent || ended_badly {
                 bench.give();
             }
-            if bench.turns.is_over(began, now) {
+            if ended.turn_is_over {
                 bench.give_all();
-                bench.turns = Turns::new();
+                bench.look();
+                bench.waits();
+                bench.looks.looked = None;
                 yield_now().await;
                 break;
             }
-            began = now;
         }
     }
 }
@@ -381,19 +481,27 @@ async fn try_job<F: Factory>(
         if !is_done && spare.is_there() {
             let_go(ended);
             let now = bench.shared.clock.now();
-            if bench.turns.is_over(now, now) {
+            if bench.turns.is_over(Some(now), Some(now)) {
                 bench.give_all();
-                bench.turns = Turns::new();
+                bench.waits();
                 yield_now().await;
             }
             let Some(again) = spare.take() else { unreachable!("it is there") };
             job = again;
             retries -= 1;
+            if let Some(Running { slip, attempts, .. }) = &bench.runs {
+                bench.shared.tell(&PoolEvent::Retried { job: slip.id, attempts: *attempts });
+            }
             continue;
         }
         return match ended {
             Ok(result) => result.map_err(JobError::Failed),
-            Err(payload) => Err(JobError::Panicked(payload)),
+            Err(payload) => {
+                if let Some(Running { slip, .. }) = &bench.runs {
+                    bench.shared.tell(&PoolEvent::Panicked { job: slip.id, panic: &payload });
+                }
+                Err(JobError::Panicked(payload))
+            }
         };
     }
 }
@@ -404,21 +512,37 @@ async fn do_job<W: Worker>(
     job: W::Job,
     bench: &mut Bench<W::Job, W::Output, W::Error>,
 ) -> Result<Result<W::Output, W::Error>, PanicPayload> {
-    let mut work = pin!(Fenced::new(Some(contain(|| worker.work(job))?)));
-    let ended = poll_fn(|cx| {
-        let Some(running) = work.as_mut().inner() else { unreachable!("it is there until it ends") };
-        let polled = poll_contained(running, cx);
-        if polled.is_pending() {
-            bench.give_all();
-            bench.turns = Turns::new();
+    let mut start = Some((worker, job));
+    let mut work = pin!(Fenced::new(None));
+    poll_fn(|cx| {
+        // Outside, so that it is there when the future's destructor panics.
+        let mut ended = None;
+        let contained = contain(|| {
+            if let Some((worker, job)) = start.take() {
+                work.as_mut().set(Some(worker.work(job)));
+            }
+            let Some(running) = work.as_mut().inner() else { unreachable!("it is there until it ends") };
+            if let Poll::Ready(result) = running.poll(cx) {
+                ended = Some(result);
+                // Its destructor is a part of the job.
+                work.as_mut().set(None);
+            }
+        });
+        match (contained, ended) {
+            (Ok(()), Some(result)) => Poll::Ready(Ok(result)),
+            (Ok(()), None) => {
+                bench.give_all();
+                bench.waits();
+                Poll::Pending
+            }
+            (Err(payload), unheard) => {
+                if let Err(second) = contain(|| work.as_mut().set(None)) {
+                    let_go(second);
+                }
+                let_go(unheard);
+                Poll::Ready(Err(payload))
+            }
         }
-        polled
     })
-    .await;
-    // Its destructor is a part of the job.
-    if let Err(payload) = work.as_mut().end() {
-        let_go(ended);
-        return Err(payload);
-    }
-    ended
+    .await
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::hosts::{AsyncStdGlobal, Host, TokioMultiThread};
-use super::{channel, tee};
+use super::{channel, pipelines, tee};
 use crate::child;
 use crate::measure::{Experiment, Pair, wall_and_cpu};
 use crate::row::{Row, Samples, Unit};
@@ -90,7 +90,7 @@ pub fn polls(items: u64, way: fn(u64) -> Jobs) -> u64 {
 
 /// The ways that are counted.
 pub fn ways() -> Vec<Way> {
-    [channel::ways(), tee::ways()].concat()
+    [channel::ways(), tee::ways(), pipelines::ways()].concat()
 }
 
 /// A row each for the wakes and for the allocations of two ways, for one item.

@@ -16,6 +16,8 @@ use weirs_runtime::block_on;
 
 use super::channel::{PLACES, places};
 use super::jobs::{Jobs, job, on_two_hosts};
+use super::sides::{Peers, on_both, words};
+use crate::go::{self, Module};
 use crate::measure::{Experiment, Pair, wall};
 use crate::peers::{peer, peer_in};
 use crate::row::Row;
@@ -49,6 +51,11 @@ pub(super) fn experiments() -> Vec<Experiment> {
     all.extend(on_two_hosts(row("concurrency", concurrency), |n| channels(n, ours), |n| channels(n, merged)));
     // Unfair: of streams that are all ready it gives the first alone.
     all.extend(on_two_hosts(row("group", group), |n| channels(n, ours), |n| channels(n, grouped)));
+    all.extend(on_both(
+        |host| Row::new(format!("merge/8-channels/{host}/go"), go::peer()).goal(0.67),
+        |n, _| channels(n, ours),
+        Peers::Go(Module::Plain, || words("merge", &[8, PLACES as u64])),
+    ));
     let sparse = |name: &str, peer: String| Row::new(format!("merge/1000-sparse/{name}"), peer);
     let ready = |name: &str, peer: String| Row::new(format!("merge/8-ready/{name}"), peer);
     all.extend([

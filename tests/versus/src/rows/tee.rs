@@ -16,6 +16,8 @@ use weirs_channels_utils::{StreamUtil, broadcast};
 use super::channel::{PLACES, places};
 use super::hosts::{AsyncStdGlobal, Host, TokioMultiThread};
 use super::jobs::{Jobs, Way, counted, job, on_two_hosts, run_all};
+use super::sides::{Peers, on_both, words};
+use crate::go::{self, Module};
 use crate::measure::{Experiment, Pair, wall};
 use crate::peers::{peer, peer_in};
 use crate::row::{Row, Samples, Unit};
@@ -39,6 +41,16 @@ pub(super) fn experiments() -> Vec<Experiment> {
     all.extend(on_two_hosts(with("batches-8", 0.25), |n| our_batches(8, n), |n| peers(8, n)));
     all.extend(on_two_hosts(with("tee-2", 0.1), tee::<2>, |n| peers(2, n)));
     all.extend(on_two_hosts(with("tee-8", 0.1), tee::<8>, |n| peers(8, n)));
+    all.extend(on_both(
+        |host| Row::new(format!("tee/tee-2/{host}/go"), go::peer()).goal(0.5),
+        |n, _| tee::<2>(n),
+        Peers::Go(Module::Plain, || words("tee", &[2, PLACES as u64])),
+    ));
+    all.extend(on_both(
+        |host| Row::new(format!("tee/tee-8/{host}/go"), go::peer()).goal(0.5),
+        |n, _| tee::<8>(n),
+        Peers::Go(Module::Plain, || words("tee", &[8, PLACES as u64])),
+    ));
     for (readers, name) in [(2, "tokio-2"), (8, "tokio-8")] {
         let row = |host: &str| {
             Row::new(format!("tee/{name}/{host}"), peer_in("tokio", "broadcast, of what it delivered"))

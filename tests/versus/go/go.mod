@@ -1,0 +1,3 @@
+module weirs/versus
+
+go 1.22
