@@ -92,6 +92,9 @@ pub trait Actor: Sized + Send + 'static {
 
     /// A life begins. No message is handled before it returns, and the children behind it are not started.
     ///
+    /// It has all the time it wants, unless [`start_within`](crate::supervise::Spec::start_within) says
+    /// otherwise.
+    ///
     /// # Errors
     /// What went wrong: the start failed.
     fn started(
@@ -112,8 +115,10 @@ pub trait Actor: Sized + Send + 'static {
         context: &mut Context<Self>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// A life ends: it was asked to stop, or an error ends it. Not called after a panic or a kill. The time
-    /// to stop holds for it too.
+    /// A life ends: it was asked to stop, or an error ends it. Not called after a panic or a kill.
+    ///
+    /// The time to stop holds for it too. After an error nobody has asked it to stop: the next life waits
+    /// until this returns.
     fn stopping(&mut self, why: &Exit, context: &mut Context<Self>) -> impl Future<Output = ()> + Send {
         let _ = (why, context);
         async {}

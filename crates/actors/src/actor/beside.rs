@@ -73,6 +73,14 @@ impl<A: Role> Beside<A> {
     }
 }
 
+impl<A: Role> Drop for Beside<A> {
+    fn drop(&mut self) {
+        // One that panics keeps no other from being dropped.
+        self.stash.drain(..).for_each(let_go);
+        self.orders.drain(..).for_each(let_go);
+    }
+}
+
 /// Futures beside an actor. They go on while a handler waits.
 pub(super) struct Pipes<A: Role>(Option<Box<Running<A>>>);
 
@@ -126,6 +134,12 @@ impl<A: Role> Pipes<A> {
     /// Waits until one of them is woken.
     pub(super) fn wait(&self, cx: &Context<'_>) -> Poll<()> {
         self.0.as_ref().map_or(Poll::Pending, |running| running.futures.wait(cx))
+    }
+}
+
+impl<A: Role> Drop for Running<A> {
+    fn drop(&mut self) {
+        self.arrived.drain(..).for_each(let_go);
     }
 }
 

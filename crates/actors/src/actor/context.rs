@@ -285,7 +285,7 @@ impl<A: Role> Context<A> {
 
     /// A number that no source of this life has had.
     fn number_of_source(&mut self) -> u64 {
-        self.sources += 1;
+        self.sources = self.sources.wrapping_add(1);
         (self.number() << 32) | u64::from(self.sources)
     }
 

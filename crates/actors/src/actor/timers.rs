@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
+use std::mem::take;
 use std::pin::Pin;
 use std::task::Context as TaskContext;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use weirs_runtime::{Clock, Instant, Sleep};
 use super::context::Context;
 use super::role::Role;
 use super::sources::SourceKey;
+use crate::panics::let_go;
 
 /// The timers of one life: by the time they are due, then by when they were set. One sleep serves all.
 pub(super) struct Timers<M> {
@@ -101,6 +103,13 @@ impl<M> Timers<M> {
                 Some(message)
             }
         }
+    }
+}
+
+impl<M> Drop for Timers<M> {
+    fn drop(&mut self) {
+        // One that panics keeps no other from being dropped.
+        take(&mut self.due).into_values().for_each(let_go);
     }
 }
 

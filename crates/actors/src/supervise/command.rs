@@ -74,6 +74,8 @@ pub enum CommandError {
     Interrupted,
     /// The supervisor is at its end.
     Ended,
+    /// It is the one that asks, or that is below it: it was told to stop, and cannot wait for its own end.
+    Itself,
 }
 
 impl fmt::Display for StartError {
@@ -121,6 +123,7 @@ impl fmt::Display for CommandError {
             Self::NotStarted(exit) => write!(f, "the child did not start: {exit}"),
             Self::Interrupted => f.write_str("the child was stopped before it was ready"),
             Self::Ended => f.write_str("the supervisor is at its end"),
+            Self::Itself => f.write_str("it was told to stop, and cannot wait for its own end"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! [`Handle`]: what others do with a tree that runs.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::branch::{Branch, Said};
 use super::command::{Command, CommandError, StartChildError, Which};
@@ -10,10 +10,29 @@ use super::spec::Spec;
 use crate::answer::answer;
 use crate::registry::Registry;
 use crate::sync::lock;
-use crate::{Exit, Id};
+use crate::{Exit, Id, current};
 
 /// Adds, stops, restarts, deletes and looks at the children of a supervisor that runs. A clone is the same
 /// handle; none keeps the tree alive.
+///
+/// # Examples
+/// ```
+/// use weirs_actors::supervise::{CommandError, Incarnation, Spec, Supervisor};
+/// use weirs_runtime::{Runtime, Smol, block_on};
+///
+/// let runtime = Runtime::from(Smol::global());
+/// let serve = async |life: Incarnation| life.cancelled().await;
+/// block_on(async {
+///     let tree = Supervisor::one_for_one().child(Spec::task("web", serve)).start(&runtime).await.unwrap();
+///     let handle = tree.handle();
+///     handle.start_child(Spec::task("mail", serve)).await.unwrap();
+///     handle.stop_child("web").await.unwrap();
+///     handle.restart_child("web").await.unwrap();
+///     assert!(matches!(handle.delete_child("web").await, Err(CommandError::Running)));
+///     assert_eq!(tree.shutdown().await.stopped, 2);
+///     assert!(matches!(handle.stop_child("web").await, Err(CommandError::Ended)));
+/// });
+/// ```
 #[derive(Clone)]
 pub struct Handle(Arc<Branch>);
 
@@ -23,6 +42,10 @@ impl Handle {
     }
 
     /// Adds a child behind the others, and waits until it is ready.
+    ///
+    /// While the supervisor starts or restarts several children, that comes after it. A child that waits for
+    /// this before it is ready itself, such as an actor in [`started`](crate::actor::Actor::started), may so
+    /// wait for itself: it is better done when the child is ready.
     ///
     /// # Errors
     /// [`StartChildError`] says why it is not in the tree.
@@ -45,7 +68,8 @@ impl Handle {
     /// is not temporary, and may be [restarted](Handle::restart_child). Gives how it ended.
     ///
     /// # Errors
-    /// There is no such child; or it is [stuck](CommandError::Stuck).
+    /// There is no such child; it is [stuck](CommandError::Stuck); or it is the one that waits for this, or
+    /// above it: then it is told to stop, and this says [so](CommandError::Itself) at once.
     ///
     /// # Cancel safety
     /// Dropped before it is first polled, nothing happens; later, the child is stopped all the same.
@@ -55,11 +79,35 @@ impl Handle {
 
     pub(crate) async fn stop(&self, which: Which) -> Result<Exit, CommandError> {
         let (answerer, answered) = answer();
+        let is_itself = self.is_above_itself(&which);
         self.0.say(Said::Do(Command::Stop(which, answerer)));
+        if is_itself && !self.0.is_closed() {
+            return Err(CommandError::Itself);
+        }
         answered.await.unwrap_or(Err(CommandError::Ended))
     }
 
-    /// Starts a child that is down again, and waits until it is ready. That is no restart that counts.
+    /// Whether the one that runs here is that child, or below it.
+    fn is_above_itself(&self, which: &Which) -> bool {
+        let mut node = current::node();
+        while let Some(at) = node {
+            let Some((branch, key)) = at.above.get().and_then(|(above, key)| Some((above.upgrade()?, *key)))
+            else {
+                return false;
+            };
+            if Arc::ptr_eq(&branch, &self.0) {
+                return match which {
+                    Which::Called(id) => *id == at.id,
+                    Which::At(one) => *one == key,
+                };
+            }
+            node = branch.node.as_ref().and_then(Weak::upgrade);
+        }
+        false
+    }
+
+    /// Starts a child that is down again, and waits until it is ready. That is no restart that counts. A
+    /// child that is not ready itself should not wait for it, as with [`start_child`](Handle::start_child).
     ///
     /// # Errors
     /// There is no such child; it runs; or it did not start.

@@ -372,6 +372,9 @@ impl<Args: Send + 'static> PoolBuilder<Args> {
         if rules.start_within == Some(Duration::ZERO) {
             return invalid("pool.start_within", "nothing is ready in no time");
         }
+        if rules.kill_grace == Duration::ZERO {
+            return invalid("pool.kill_grace", "nothing is gone in no time");
+        }
         if backoff.is_some_and(|backoff| backoff.check().is_err()) {
             return invalid("pool.backoff", "its settings make no sense");
         }

@@ -205,7 +205,7 @@ impl Spec {
     }
 
     /// How long it may take to be gone when it was killed. A second, unless said otherwise. One that is not
-    /// does not give its thread back, and is reported as stuck.
+    /// does not give its thread back, and is reported as stuck. None at all is an error when it is started.
     #[must_use]
     pub fn kill_grace(mut self, grace: Duration) -> Self {
         self.rules.kill_grace = grace;
@@ -228,6 +228,9 @@ impl Spec {
         }
         if self.rules.start_within == Some(Duration::ZERO) {
             return Err(Invalid::of_child(id, "spec.start_within", "nothing is ready in no time"));
+        }
+        if self.rules.kill_grace == Duration::ZERO {
+            return Err(Invalid::of_child(id, "spec.kill_grace", "nothing is gone in no time"));
         }
         if self.backoff.is_some_and(|backoff| backoff.check().is_err()) {
             return Err(Invalid::of_child(id, "spec.backoff", "its settings make no sense"));

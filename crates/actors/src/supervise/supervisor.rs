@@ -223,6 +223,9 @@ impl Tree {
     /// Stops all children in reverse order of their start, each in its time, and tells how they went. When
     /// it returns, nobody is left but those that the report calls stuck.
     ///
+    /// A child that waits for this waits for itself, until it is killed when its time to stop is over. It
+    /// tells the tree to stop with [`stop_all`](Handle::stop_all), which does not wait.
+    ///
     /// # Cancel safety
     /// Dropped, it drops what is left of the tree.
     pub async fn shutdown(self) -> ShutdownReport {
