@@ -9,7 +9,9 @@ fn the_default_build_has_the_four_crates() {
     let (sender, receiver) = weirs::channels::oneshot::channel();
     let answer = block_on(weirs::scopes::scope(async |s| {
         let places = weirs::limiters::Semaphore::new(1);
-        let child = s.spawn(async { weirs::resilience::timeout(Duration::from_secs(60)).call(async |_| Ok::<_, ()>(7)).await });
+        let child = s.spawn(async {
+            weirs::resilience::timeout(Duration::from_secs(60)).call(async |_| Ok::<_, ()>(7)).await
+        });
         let permit = places.try_acquire(1).unwrap();
         sender.send(child.await.unwrap().unwrap()).unwrap();
         drop(permit);
