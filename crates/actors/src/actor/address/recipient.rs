@@ -102,8 +102,8 @@ impl<M: Send, N, F: Fn(N) -> M + Send + Sync> Narrow<N> for Mapped<M, F> {
 }
 
 impl<N: Send + 'static> Recipient<N> {
-    /// Tells the actor, waiting for room in its queue, as [`Addr::tell`](super::Addr::tell) does. The message is made when there
-    /// is room.
+    /// Tells the actor, waiting for room in its queue, as [`Addr::tell`](super::Addr::tell) does. The message
+    /// is made when there is room.
     ///
     /// # Errors
     /// [`TellError`] says why it was not sent. Here is what was handed in again.
