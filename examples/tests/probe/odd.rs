@@ -8,7 +8,7 @@ use smol::net::{TcpListener, TcpStream};
 
 /// A server whose answer is decided by the path.
 #[derive(Clone, Default)]
-pub struct Odd {
+pub(crate) struct Odd {
     /// How many requests have come.
     pub asked: Arc<AtomicUsize>,
     /// How many connections are open.
@@ -17,7 +17,7 @@ pub struct Odd {
 
 impl Odd {
     /// Serves until the process of the test ends, and gives its address.
-    pub fn start(&self, address: &str) -> Option<String> {
+    pub(crate) fn start(&self, address: &str) -> Option<String> {
         let listener = smol::block_on(TcpListener::bind(address)).ok()?;
         let address = listener.local_addr().expect("an address").to_string();
         let odd = self.clone();
