@@ -39,8 +39,9 @@ use crate::supervise::{Face, Kind, Spec, Supervisor};
 ///     type Message = String;
 ///     type Error = Infallible;
 ///
-///     async fn handle(&mut self, text: String, _: &mut LocalContext<Self>) -> Result<(), Infallible> {
+///     async fn handle(&mut self, text: String, context: &mut LocalContext<Self>) -> Result<(), Infallible> {
 ///         *self.0.borrow_mut() = text;
+///         context.end();
 ///         Ok(())
 ///     }
 /// }
@@ -51,7 +52,7 @@ use crate::supervise::{Face, Kind, Spec, Supervisor};
 /// let label = spawn_local("label", { let shown = shown.clone(); move || Label(shown) }, &runtime);
 /// pool.run_until(async {
 ///     label.tell("hello".to_owned()).await.unwrap();
-///     label.drain().await.unwrap();
+///     label.closed().await;
 /// });
 /// assert_eq!(*shown.borrow(), "hello");
 /// ```
