@@ -391,3 +391,14 @@ async fn an_actor_that_starts_others_takes_them_along(runtime: Runtime) {
         yields(1).await;
     }
 }
+
+/// An actor is stopped though its task has not run yet.
+#[apply(runtime_test)]
+async fn one_that_was_just_spawned_is_stopped(runtime: Runtime) {
+    let world = World::new();
+    let puppet = spawn("puppet", world.puppet(), &runtime);
+    assert!(puppet.stop().await.is_ok());
+    assert!(puppet.is_closed());
+    assert_eq!(world.alive(), 0);
+    puppet.shutdown().await;
+}

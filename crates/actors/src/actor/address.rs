@@ -128,8 +128,9 @@ impl<M: Send + 'static> Addr<M> {
     ///
     /// # Errors
     /// It is [stuck](CommandError::Stuck), its supervisor has ended, or was not started. Nor was that of an
-    /// actor that was just spawned, until its task has run. An actor that stops itself, or a supervisor above
-    /// it, is told [so](CommandError::Itself) at once, and stops after the message it is at.
+    /// actor that was just spawned, until its task has run; its [`Lone`](super::Lone) stops it then too.
+    /// An actor that stops itself, or a supervisor above it, is told [so](CommandError::Itself) at once, and
+    /// stops after the message it is at.
     ///
     /// # Cancel safety
     /// Dropped before it is first polled, nothing happens; later, the actor is stopped all the same.
