@@ -128,7 +128,8 @@ impl Registry {
 
     /// The actor of that name, if there is one and it takes messages of this type.
     pub fn find<M: Send + 'static>(&self, name: impl Into<Id>) -> Option<Addr<M>> {
-        lock(&self.0.actors).get(&name.into())?.addr.downcast_ref::<Addr<M>>().cloned()
+        let name = name.into();
+        lock(&self.0.actors).get(&name)?.addr.downcast_ref::<Addr<M>>().cloned()
     }
 
     /// Takes a name away from this actor, and tells whether it had it.
@@ -149,9 +150,10 @@ impl Registry {
 
     /// The group of that name for messages of this type. It is there from the first call on.
     pub fn group<M: Send + 'static>(&self, name: impl Into<Id>) -> Group<M> {
+        let name = name.into();
         let mut groups = lock(&self.0.groups);
         let group = groups
-            .entry((name.into(), TypeId::of::<M>()))
+            .entry((name, TypeId::of::<M>()))
             .or_insert_with(|| Box::new(Group::<M>::new()))
             .downcast_ref::<Group<M>>();
         group.expect("groups are kept by the type of their messages").clone()

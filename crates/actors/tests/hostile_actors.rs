@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actor_tools::{Message, World, act, idle};
 use futures::stream;
-use weirs_actors::actor::{Actor, Addr, AskError, Context, Mailbox, Overflow, Reply};
+use weirs_actors::actor::{Actor, Addr, AskError, Context, Lone, Mailbox, Overflow, Reply, spawn};
 use weirs_actors::supervise::{
     CommandError, Handle, Incarnation, Pool, Spec, StartError, Stop, Supervisor, Tree,
 };
@@ -113,13 +113,14 @@ async fn all_that_it_holds_panics_when_dropped(runtime: Runtime) {
     }
 }
 
-/// In no time nobody is gone.
+/// In no time nobody is gone, and nobody has so many supervisors.
 #[apply(runtime_test)]
-async fn no_grace_at_all_is_an_error(runtime: Runtime) {
+async fn what_makes_no_sense_is_an_error(runtime: Runtime) {
     let serve = |life: Incarnation| async move { life.cancelled().await };
     let child = Spec::task("child", serve).kill_grace(Duration::ZERO);
     let (_, pool) = Pool::tasks("pool", move |(), life| serve(life)).kill_grace(Duration::ZERO).build();
-    for spec in [child, pool] {
+    let shards = |shards| Pool::tasks("pool", move |(), life| serve(life)).shards(shards).build().1;
+    for spec in [child, pool, shards(0), shards(usize::MAX)] {
         let started = Supervisor::one_for_one().child(spec).start(&runtime).await;
         assert!(matches!(started, Err(StartError::Invalid(_))), "{started:?}");
     }
@@ -348,4 +349,56 @@ async fn many_stop_the_same_at_once(runtime: Runtime) {
     handle.stop_all();
     assert!(matches!(handle.stop_child("puppet").await, Err(CommandError::Ended)));
     assert_eq!(world.dead(DeadReason::Ended), 0);
+}
+
+/// What an actor has started and keeps is dropped with it, however it ends.
+#[apply(runtime_test)]
+async fn an_actor_that_starts_others_takes_them_along(runtime: Runtime) {
+    struct Parent(World, Option<Lone<Message>>);
+
+    impl Actor for Parent {
+        type Message = Reply<Addr<Message>>;
+        type Error = String;
+
+        async fn handle(&mut self, reply: Self::Message, context: &mut Context<Self>) -> Result<(), String> {
+            if self.1.is_some() {
+                return Err("told to".into());
+            }
+            let child = spawn("child", self.0.puppet(), context.runtime());
+            reply.send(child.address());
+            self.1 = Some(child);
+            Ok(())
+        }
+    }
+
+    let world = World::new();
+    let make = {
+        let world = world.clone();
+        move || Parent(world.clone(), None)
+    };
+    let (parent, spec) = Spec::actor("parent", make);
+    let tree = world.supervisor().child(spec).start(&runtime).await.unwrap();
+    for _ in 0..3 {
+        let child = parent.ask(|reply| reply).await.unwrap();
+        child.tell(Message::Note(1)).await.ok().unwrap();
+        idle(&child).await;
+        assert!(matches!(parent.ask(|reply| reply).await, Err(AskError::Crashed(_))));
+        child.closed().await;
+    }
+    parent.ask(|reply| reply).await.unwrap();
+    assert!(tree.shutdown().await.is_clean());
+    while world.alive() > 0 {
+        yields(1).await;
+    }
+}
+
+/// An actor is stopped though its task has not run yet.
+#[apply(runtime_test)]
+async fn one_that_was_just_spawned_is_stopped(runtime: Runtime) {
+    let world = World::new();
+    let puppet = spawn("puppet", world.puppet(), &runtime);
+    assert!(puppet.stop().await.is_ok());
+    assert!(puppet.is_closed());
+    assert_eq!(world.alive(), 0);
+    puppet.shutdown().await;
 }

@@ -29,26 +29,20 @@ use crate::{Exit, Id};
 /// use weirs_actors::actor::{Actor, Context, Reply, spawn};
 /// use weirs_runtime::{Runtime, Smol, block_on};
 ///
-/// /// Says each text back.
 /// struct Echo;
 ///
 /// impl Actor for Echo {
 ///     type Message = (String, Reply<String>);
 ///     type Error = Infallible;
-///
-///     async fn handle(&mut self, message: Self::Message, _: &mut Context<Self>) -> Result<(), Infallible> {
-///         let (text, reply) = message;
-///         reply.send(text);
-///         Ok(())
+///     async fn handle(&mut self, told: Self::Message, _: &mut Context<Self>) -> Result<(), Infallible> {
+///         Ok(told.1.send(told.0))
 ///     }
 /// }
 ///
-/// let runtime = Runtime::from(Smol::global());
 /// block_on(async {
-///     let echo = spawn("echo", || Echo, &runtime);
+///     let echo = spawn("echo", || Echo, &Runtime::from(Smol::global()));
 ///     assert_eq!(echo.ask(|reply| ("hello".to_owned(), reply)).await.unwrap(), "hello");
 ///     echo.stop().await.unwrap();
-///     assert!(echo.is_closed());
 ///     assert!(echo.ask(|reply| ("hello".to_owned(), reply)).await.is_err());
 /// });
 /// ```
@@ -136,9 +130,10 @@ impl<M: Send + 'static> Addr<M> {
     /// Stops the actor after the message it is at, whatever its restart rule says, and tells how it ended.
     ///
     /// # Errors
-    /// It is [stuck](CommandError::Stuck), or was not started or its supervisor has ended. An actor that
-    /// stops itself, or one that it is below of, is told [so](CommandError::Itself) at once, and stops after
-    /// the message it is at.
+    /// It is [stuck](CommandError::Stuck), its supervisor has ended, or was not started. Nor was that of an
+    /// actor that was just spawned, until its task has run; its [`Lone`](super::Lone) stops it then too.
+    /// An actor that stops itself, or a supervisor above it, is told [so](CommandError::Itself) at once, and
+    /// stops after the message it is at.
     ///
     /// # Cancel safety
     /// Dropped before it is first polled, nothing happens; later, the actor is stopped all the same.

@@ -62,6 +62,9 @@ struct Shared<Args> {
     started: AtomicU64,
 }
 
+/// More supervisors than any machine keeps busy are a mistake.
+const MOST_SHARDS: usize = 1 << 16;
+
 /// How a child is made of what is handed in.
 trait Plan<Args>: Send + Sync {
     fn spec(&self, number: u64, args: Args, place: Place) -> Spec;
@@ -324,7 +327,8 @@ impl<Args: Send + 'static> PoolBuilder<Args> {
         self
     }
 
-    /// Divides the children among so many supervisors, for pools so busy that one is the bottleneck.
+    /// Divides the children among so many supervisors, for pools so busy that one is the bottleneck. There
+    /// are 65,536 at most.
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = shards;
         self
@@ -336,7 +340,8 @@ impl<Args: Send + 'static> PoolBuilder<Args> {
     /// Settings that make no sense are an error when the tree is started.
     pub fn build(self) -> (Pool<Args>, Spec) {
         let invalid = self.check().err();
-        let faces = (0..self.shards.max(1)).map(|_| Arc::new(TreeFace::default()));
+        let shards = if invalid.is_none() { self.shards } else { 1 };
+        let faces = (0..shards).map(|_| Arc::new(TreeFace::default()));
         let shards: Box<[Arc<TreeFace>]> = faces.collect();
         let intensity = self.intensity;
         let supervisor = move || {
@@ -386,6 +391,9 @@ impl<Args: Send + 'static> PoolBuilder<Args> {
         }
         if self.shards == 0 {
             return invalid("pool.shards", "none at all");
+        }
+        if self.shards > MOST_SHARDS {
+            return invalid("pool.shards", "more than 65,536");
         }
         Ok(())
     }

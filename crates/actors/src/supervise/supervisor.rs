@@ -89,7 +89,8 @@ impl Supervisor {
     /// and [gives up](Exit::GaveUp). With 0 the first is one too many.
     ///
     /// All children share it, and starts that failed count like others. The time is exact: the restart that
-    /// was just that long ago counts no longer.
+    /// was just that long ago counts no longer. For that it remembers the moment of each: with a time without
+    /// end and a number without bound that is eight bytes for each restart there ever was.
     pub fn intensity(mut self, most: u32, within: Duration) -> Self {
         (self.rules.most, self.rules.within) = (most, within);
         self
