@@ -101,7 +101,7 @@ mod tests {
                                 waiting.retain(|other| *other != at);
                                 running.push(at);
                             }
-                            None => prop_assert!(!waiting.iter().any(|at| room(at))),
+                            None => prop_assert!(!waiting.iter().any(room)),
                         }
                     }
                     (what, false) => {
