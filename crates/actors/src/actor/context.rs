@@ -269,7 +269,7 @@ impl<A: Role> Context<A> {
     ///
     /// A link is one of lives: whoever is restarted is linked to nobody. An actor that fails so is dropped in
     /// the middle of the message it is at, as if it had crashed over it; then it is told that it is
-    /// [stopping](Actor::stopping). A start is not interrupted.
+    /// [stopping](super::Actor::stopping). A start is not interrupted.
     pub fn link<N: Send + 'static>(&mut self, other: &Addr<N>) {
         super::link::link(&self.inbox, &other.0);
     }
