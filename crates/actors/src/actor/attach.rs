@@ -73,8 +73,8 @@ impl<A: Actor> Context<A> {
     ///
     /// It begins when the handler returns that started it, in the actor's own task, and goes on while later
     /// handlers wait. The actor does not wait for it: an [`ask`](super::Addr::ask) in it is no wait of the
-    /// actor, so it is no part of a cycle. There is no bound on their number but what the actor starts. It ends
-    /// with this life; a panic of it is one of the actor.
+    /// actor, so it is no part of a cycle. There is no bound on their number but what the actor starts. It
+    /// ends with this life; a panic of it is one of the actor.
     ///
     /// # Examples
     /// ```
