@@ -5,7 +5,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use super::address::Addr;
-use super::inbox::{Inbox, Mailbox, Taken};
+use super::inbox::{Inbox, Taken};
+use super::mailbox::Mailbox;
 use crate::Exit;
 use crate::supervise::Face;
 
