@@ -133,7 +133,7 @@ async fn the_table_of_a_measured_pipeline_has_the_times(runtime: Runtime) {
 }
 
 #[test]
-fn without_it_nobody_looks_at_the_clock() {
+fn without_it_nobody_looks_at_the_clock_for_its_sake() {
     let time = ManualClock::new();
     let looks = |measured: bool| {
         let ready = async |n: u64| {
@@ -152,10 +152,13 @@ fn without_it_nobody_looks_at_the_clock() {
         assert_eq!(stats.stages.iter().all(|stage: &StageStats| stage.recent.is_some()), measured);
         time.times_read() - before
     };
-    assert_eq!(looks(false), 0);
+    // What the two stages with several workers hand on: they look before and after, to see whether the next
+    // would have to wait for it.
+    let unmeasured = looks(false);
+    assert!(unmeasured <= 2 * 2 * 100, "{unmeasured}");
     // Each stage three times a job, each end once an item, and whoever sets them up and looks.
-    let measured = looks(true);
-    assert!((1100..1120).contains(&measured), "{measured}");
+    let measured = looks(true) - unmeasured;
+    assert!((1000..1120).contains(&measured), "{measured}");
 }
 
 #[apply(runtime_test)]
