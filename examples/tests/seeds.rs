@@ -287,6 +287,7 @@ one for one:
   app/feed: ready
   app/feed: stopped
   app/index: stopped
+  app: over: stopped
   stopped: 2, in order: true
 one for all:
   app/index: started, life 1
@@ -307,6 +308,7 @@ one for all:
   app/feed: ready
   app/feed: stopped
   app/index: stopped
+  app: over: stopped
   stopped: 2, in order: true
 again and again:
   gave up on feed: failed: no connection in life 3
