@@ -1,11 +1,13 @@
 //! [`DeadLetter`]: a job that was given up, with its history.
 
+mod any_error;
 mod ring;
 
 use std::fmt;
 
 use weirs_runtime::{Instant, PanicPayload};
 
+pub(crate) use any_error::{AnyError, BoxError};
 pub use ring::{DeadLetterRing, RingStats};
 
 /// A job that was given up, with all that is known of it.

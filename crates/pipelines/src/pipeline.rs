@@ -64,10 +64,10 @@ pub(crate) mod plumbing {
     pub use super::{FromStream, Functional};
 }
 
+use crate::dead_letter::BoxError;
 use finish::{Finish, Folded, ForEach, Into};
 use flow::{Flow, Mapped, Origin};
 use fork::{Branch, Broadcast, Merged};
-use judge::BoxError;
 use outlet::Outlet;
 use plan::{Blueprint, Check};
 use site::Site;

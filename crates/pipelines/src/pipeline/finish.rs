@@ -10,9 +10,9 @@ use pin_project_lite::pin_project;
 
 use super::desk::{Desk, bump};
 use super::flow::{Flow, Turn};
-use super::judge::BoxError;
 use super::site::{Cause, Site};
 use super::unprocessed::Left;
+use crate::dead_letter::BoxError;
 use crate::panics::{contain, let_go, poll_contained};
 
 /// What takes the items at the end of a pipeline.

@@ -1,6 +1,5 @@
 //! [`Judged`]: what becomes of failed jobs, by the rule of their stage.
 
-use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,10 +16,9 @@ use super::ending::Trouble;
 use super::flow::{Flow, TURN};
 use super::site::{Cause, PipelineEvent, Site};
 use super::unprocessed::Left;
+use crate::dead_letter::BoxError;
 use crate::dead_letter::{DeadLetter, Reason};
 use crate::panics::{contain, let_go};
-
-pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A sink of any error.
 pub(super) type Letters<J, E> = Pin<Box<dyn Sink<DeadLetter<J, E>, Error = BoxError> + Send>>;
@@ -298,37 +296,5 @@ impl Broken {
             Self::Failed(error) => Cause::DeadLetters(error),
             Self::Panicked(payload) => Cause::Panicked(payload),
         }
-    }
-}
-
-pin_project! {
-    /// A sink whose errors are of one type.
-    pub(super) struct AnyError<S> {
-        #[pin]
-        pub(super) sink: S,
-    }
-}
-
-impl<S, L> Sink<L> for AnyError<S>
-where
-    S: Sink<L>,
-    S::Error: Into<BoxError>,
-{
-    type Error = BoxError;
-
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.project().sink.poll_ready(cx).map_err(Into::into)
-    }
-
-    fn start_send(self: Pin<&mut Self>, letter: L) -> Result<(), BoxError> {
-        self.project().sink.start_send(letter).map_err(Into::into)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.project().sink.poll_flush(cx).map_err(Into::into)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.project().sink.poll_close(cx).map_err(Into::into)
     }
 }

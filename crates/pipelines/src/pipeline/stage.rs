@@ -13,7 +13,7 @@ use super::desk::Desk;
 use super::ending::Ending;
 use super::feed::Feed;
 use super::flow::Flow;
-use super::judge::{AnyError, BoxError, Judged, Rule};
+use super::judge::{Judged, Rule};
 use super::parallel::{Crew, Order, Parallel};
 use super::plan::{Blueprint, Check};
 use super::retry::Retry;
@@ -22,6 +22,7 @@ use super::site::Site;
 use super::through::Through;
 use super::workers::Workers;
 use super::{Pipeline, fork};
+use crate::dead_letter::{AnyError, BoxError};
 use crate::dead_letter::{DeadLetter, DeadLetterRing};
 
 /// A stage, before it is assembled. What it does when jobs fail, and in which order, is set up by methods of

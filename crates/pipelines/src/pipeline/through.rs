@@ -12,10 +12,11 @@ use weirs_resilience::{Attempt, Error, GiveUp, Policy, Reason as Refusal, Report
 use super::attempt::Expires;
 use super::ending::{Tried, Trouble};
 use super::flow::Flow;
-use super::judge::{BoxError, Judged};
+use super::judge::Judged;
 use super::plan::{Blueprint, Check};
 use super::site::Site;
 use super::stage::{Outcomes, Staged};
+use crate::dead_letter::BoxError;
 use crate::dead_letter::Reason;
 use crate::panics::poll_contained;
 

@@ -13,9 +13,10 @@ use weirs_runtime::{Clock, Runtime};
 
 use super::ResilientPipeline;
 use super::case::Steady;
-use super::place::{BoxError, Place};
+use super::place::Place;
 use super::plan::Plan;
 use super::stats::ResilientEvent;
+use crate::dead_letter::BoxError;
 use crate::pool::MOST_WORKERS;
 use crate::{BuildError, DeadLetter, Invalid, WorkerPool};
 

@@ -1,6 +1,5 @@
 //! [`Place`]: where dead letters go.
 
-use std::error::Error;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Mutex;
@@ -14,9 +13,9 @@ use weirs_runtime::PanicPayload;
 use super::plan::{Plan, lock};
 use super::stats::ResilientEvent;
 use crate::DeadLetter;
+use crate::dead_letter::{AnyError, BoxError};
 use crate::panics::{contain, let_go};
 
-pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 type Letters<J, E> = Pin<Box<dyn Sink<DeadLetter<J, E>, Error = BoxError> + Send>>;
 
 /// A place that failed is asked again after this time, then after twice of it, and so on.
@@ -128,37 +127,5 @@ impl<J, T, E> Plan<J, T, E> {
             self.clock.sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// A sink whose errors are of one type.
-    struct AnyError<S> {
-        #[pin]
-        sink: S,
-    }
-}
-
-impl<S, L> Sink<L> for AnyError<S>
-where
-    S: Sink<L>,
-    S::Error: Into<BoxError>,
-{
-    type Error = BoxError;
-
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.project().sink.poll_ready(cx).map_err(Into::into)
-    }
-
-    fn start_send(self: Pin<&mut Self>, letter: L) -> Result<(), BoxError> {
-        self.project().sink.start_send(letter).map_err(Into::into)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.project().sink.poll_flush(cx).map_err(Into::into)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.project().sink.poll_close(cx).map_err(Into::into)
     }
 }
