@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use weirs_actors::Exit;
 use weirs_actors::actor::{Actor, Addr, AskError, Context, Mailbox, Reply, TryTellError, spawn};
 use weirs_actors::supervise::{Spec, Supervisor};
 use weirs_runtime::Runtime;
@@ -114,6 +115,23 @@ runtime_test! {
             )
             .await;
             assert_eq!(asked.unwrap(), 1);
+        }
+    }
+}
+
+runtime_test! {
+    async fn an_actor_can_be_stopped_before_its_task_has_run(runtime: Runtime) {
+        for _ in 0..20 {
+            let counter = spawn("counter", Counter::default, &runtime);
+            let addr = counter.address();
+            assert_eq!(addr.path().unwrap(), "counter");
+            assert!(matches!(addr.stop().await, Ok(Exit::Shutdown)), "{addr:?}");
+            assert!(addr.is_closed());
+            let (worker, spec) = Spec::actor("worker", Counter::default);
+            let tree = Supervisor::one_for_one().name("app").child(spec).spawn(&runtime);
+            assert_eq!(worker.path().unwrap(), "app/worker");
+            worker.stop().await.unwrap();
+            assert!(tree.shutdown().await.is_clean());
         }
     }
 }

@@ -130,9 +130,8 @@ impl<M: Send + 'static> Addr<M> {
     /// Stops the actor after the message it is at, whatever its restart rule says, and tells how it ended.
     ///
     /// # Errors
-    /// It is [stuck](CommandError::Stuck), its supervisor has ended, or was not started. Nor was that of an
-    /// actor that was just spawned, until its task has run; its [`Lone`](super::Lone) stops it then too.
-    /// An actor that stops itself, or a supervisor above it, is told [so](CommandError::Itself) at once, and
+    /// It is [stuck](CommandError::Stuck), its supervisor has ended, or there is [none
+    /// yet](CommandError::Unknown). While its supervisor was made and does not run yet, this waits for it. An actor that stops itself, or a supervisor above it, is told [so](CommandError::Itself) at once, and
     /// stops after the message it is at.
     ///
     /// # Cancel safety

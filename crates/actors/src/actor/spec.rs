@@ -13,7 +13,7 @@ use super::inbox::Inbox;
 use super::letters::MailboxOf;
 use super::life::live;
 use super::mailbox::Mailbox;
-use crate::supervise::{CommandError, Face, Handle, Kind, ShutdownReport, Spec, Supervisor, Tree};
+use crate::supervise::{Face, Handle, Kind, ShutdownReport, Spec, Supervisor, Tree};
 use crate::{Exit, Id};
 
 impl Spec {
@@ -120,18 +120,6 @@ impl<M: Send + 'static> Lone<M> {
     /// To look at it with.
     pub fn handle(&self) -> Handle {
         self.tree.handle()
-    }
-
-    /// As [`Addr::stop`], also when its task has not run yet.
-    ///
-    /// # Errors
-    /// As [`Addr::stop`].
-    ///
-    /// # Cancel safety
-    /// As [`Addr::stop`].
-    pub async fn stop(&self) -> Result<Exit, CommandError> {
-        let Some(id) = self.addr.id() else { return Err(CommandError::Ended) };
-        self.tree.stop_child(id).await
     }
 
     /// Stops it after the message it is at, and waits until it is gone.

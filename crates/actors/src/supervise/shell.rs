@@ -63,8 +63,8 @@ pub struct Run {
 const ROUNDS: usize = 32;
 
 enum Progress {
-    /// Not begun; the children it begins with, or why it cannot.
-    New(Result<Vec<Spec>, Invalid>, Option<Answerer<Result<(), StartError>>>),
+    /// Not begun; or why it cannot.
+    New(Result<(), Invalid>, Option<Answerer<Result<(), StartError>>>),
     /// Not all of these children are ready.
     Starting(Option<Answerer<Result<(), StartError>>>),
     Running,
@@ -90,7 +90,11 @@ impl Run {
         children: Result<Vec<Spec>, Invalid>,
         life: Option<Incarnation>,
     ) -> Self {
-        Self {
+        let (children, valid) = match children {
+            Ok(children) => (children, Ok(())),
+            Err(invalid) => (Vec::new(), Err(invalid)),
+        };
+        let mut this = Self {
             branch: Arc::new(branch),
             machine,
             children: Vec::new(),
@@ -98,11 +102,16 @@ impl Run {
             said: Vec::new(),
             todo: Vec::new(),
             due: Vec::new(),
-            progress: Progress::New(children, None),
+            progress: Progress::New(valid, None),
             life,
             lost: None,
             exit: None,
+        };
+        // Put in place before it begins: whoever has an address may stop the actor at once.
+        for spec in children {
+            this.insert(Box::new(spec));
         }
+        this
     }
 
     /// For others to add, stop and look at children with.
@@ -122,8 +131,8 @@ impl Run {
     }
 
     fn begin(&mut self, now: Instant) {
-        let (specs, start) = match std::mem::replace(&mut self.progress, Progress::Running) {
-            Progress::New(Ok(specs), start) => (specs, start),
+        let start = match std::mem::replace(&mut self.progress, Progress::Running) {
+            Progress::New(Ok(()), start) => start,
             Progress::New(Err(invalid), start) => {
                 self.progress = Progress::Over;
                 self.exit = Some(Exit::failed(StartError::Invalid(invalid.clone())));
@@ -137,9 +146,6 @@ impl Run {
                 return;
             }
         };
-        for spec in specs {
-            self.insert(Box::new(spec));
-        }
         self.progress = Progress::Starting(start);
         self.step(now, Event::Start);
     }
@@ -487,12 +493,7 @@ impl Run {
             }
         }
         let_go(self.lost.take());
-        if let Progress::New(Ok(specs), _) = std::mem::replace(&mut self.progress, Progress::Over) {
-            for spec in specs {
-                close(&spec.node);
-                let_go(spec);
-            }
-        }
+        self.progress = Progress::Over;
     }
 }
 
