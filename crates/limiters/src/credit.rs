@@ -204,10 +204,15 @@ impl Credit {
             if terms.is_unlimited() || n == 0 {
                 return Ok(now);
             }
-            let spent = (word & SPENT).max(terms.floor(now)).saturating_add(parts(n));
-            if spent > LARGE {
+            let floor = terms.floor(now);
+            let spent = (word & SPENT).max(floor).saturating_add(parts(n));
+            // What is only old is counted anew; a debt as large as that stays, as long as a word has room.
+            if spent > LARGE && floor > 0 {
                 self.rebase(now);
                 continue;
+            }
+            if spent > SPENT {
+                return Err(None);
             }
             let at = terms.when(spent).ok_or(None)?.max(now);
             if at > latest {

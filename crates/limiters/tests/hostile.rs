@@ -336,6 +336,26 @@ async fn huge_credits_and_debits(_: Runtime) {
     assert_eq!(limiter.reserve(50, Duration::MAX).unwrap_err().retry_after(), None);
 }
 
+/// To reserve in a debt that no counting anew makes smaller once never came to an end.
+#[apply(runtime_test)]
+async fn reserved_beyond_what_the_count_has_room_for(_: Runtime) {
+    let (time, limiter) = manual(quota(10, 5));
+    time.set(at(1));
+    limiter.debit(u64::MAX);
+    let error = limiter.reserve(1, Duration::MAX).unwrap_err();
+    assert_eq!(error.retry_after(), None);
+    assert_eq!(error, Denied::Later { retry_after: Duration::MAX });
+    limiter.credit(u64::MAX);
+    assert!(limiter.reserve(5, Duration::ZERO).is_ok());
+
+    // A large burst, given out again and again: refused only when no word could count it.
+    let (time, limiter) = manual(quota(1_000_000_000, Quota::MAX_BURST));
+    time.set(at(1 << 50));
+    let reserved = (0..1000).take_while(|_| limiter.reserve(Quota::MAX_BURST, Duration::MAX).is_ok()).count();
+    assert_eq!(reserved, 3);
+    assert_eq!(limiter.available(), 0);
+}
+
 /// Windows of every size, under a clock that jumps: peeking says what asking says, and the limit is kept.
 #[apply(runtime_test)]
 async fn windows_of_odd_sizes_under_a_clock_that_jumps(_: Runtime) {

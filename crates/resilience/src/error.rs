@@ -114,8 +114,14 @@ impl<E: std::error::Error + 'static> std::error::Error for Error<E> {
 }
 
 /// A duration of at most 584 years, in half the room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Nanos(u64);
+
+impl fmt::Debug for Nanos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.duration().fmt(f)
+    }
+}
 
 impl Nanos {
     const MAX: Self = Self(u64::MAX);
@@ -163,7 +169,7 @@ impl fmt::Display for TimedOut {
 impl std::error::Error for TimedOut {}
 
 /// A policy's refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Rejection {
     reason: Reason,
     place: Place,
@@ -213,6 +219,14 @@ impl fmt::Display for Rejection {
             Some(after) => write!(f, "; try again in {after:?}"),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Rejection");
+        shown.field("reason", &self.reason).field("place", &self.place);
+        shown.field("retry_after", &self.retry_after()).finish()
     }
 }
 
