@@ -51,8 +51,8 @@ impl Outputs {
                         file,
                         ",{},{:.3},{:.3}",
                         outcome.attempts,
-                        millis(outcome.begun),
-                        millis(outcome.took)
+                        millis(outcome.begun()),
+                        millis(outcome.took())
                     )?,
                     _ => writeln!(file, ",,,")?,
                 }
@@ -109,8 +109,8 @@ fn to_json(report: &Report) -> Value {
             });
             if let State::Done(outcome) = state {
                 value["attempts"] = outcome.attempts.into();
-                value["begun_ms"] = millis(outcome.begun).into();
-                value["took_ms"] = millis(outcome.took).into();
+                value["begun_ms"] = millis(outcome.begun()).into();
+                value["took_ms"] = millis(outcome.took()).into();
             }
             value
         })

@@ -40,10 +40,10 @@ pub(super) fn svg(report: &Report) -> String {
     // How long they took, on a scale of logarithms. What was not asked took no time.
     let asked = || done.iter().filter(|(class, _)| *class != Class::NotAsked);
     let log = |time: Duration| time.as_secs_f64().max(1e-5).log10();
-    let times = || asked().map(|(_, outcome)| outcome.took);
+    let times = || asked().map(|(_, outcome)| outcome.took());
     let least = times().min().map_or(-3.0, |fastest| log(fastest).floor());
     let most = times().max().map_or(0.0, |slowest| log(slowest).ceil()).max(least + 1.0);
-    let took = asked().map(|(class, outcome)| (*class, (log(outcome.took) - least) / (most - least)));
+    let took = asked().map(|(class, outcome)| (*class, (log(outcome.took()) - least) / (most - least)));
     let highest = bars(&mut svg, BASES[0], took);
     frame(&mut svg, BASES[0], "how long the checks took", highest);
     let mut power = least;
@@ -57,7 +57,7 @@ pub(super) fn svg(report: &Report) -> String {
     // What happened when.
     let end = report.elapsed.as_secs_f64().max(0.001);
     let ended =
-        done.iter().map(|(class, outcome)| (*class, (outcome.begun + outcome.took).as_secs_f64() / end));
+        done.iter().map(|(class, outcome)| (*class, (outcome.begun() + outcome.took()).as_secs_f64() / end));
     let highest = bars(&mut svg, BASES[1], ended);
     frame(&mut svg, BASES[1], "when they ended, and when circuits opened (dashed)", highest);
     let step = round_step(end / 8.0);

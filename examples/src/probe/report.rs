@@ -38,9 +38,25 @@ pub(super) enum State {
 pub(super) struct Outcome {
     pub(super) verdict: Verdict,
     pub(super) attempts: u32,
+    /// Nanoseconds, in half the room that two durations take: there is one of these for each endpoint.
+    begun: u64,
+    took: u64,
+}
+
+impl Outcome {
+    pub(super) fn new(verdict: Verdict, attempts: u32, begun: Duration, took: Duration) -> Self {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Self { verdict, attempts, begun: nanos(begun), took: nanos(took) }
+    }
+
     /// Since the beginning of all.
-    pub(super) begun: Duration,
-    pub(super) took: Duration,
+    pub(super) fn begun(&self) -> Duration {
+        Duration::from_nanos(self.begun)
+    }
+
+    pub(super) fn took(&self) -> Duration {
+        Duration::from_nanos(self.took)
+    }
 }
 
 /// What an endpoint is.
@@ -191,7 +207,7 @@ impl Report {
             .iter()
             .filter(|state| state.class() == class)
             .filter_map(|state| match state {
-                State::Done(outcome) => Some(outcome.took),
+                State::Done(outcome) => Some(outcome.took()),
                 _ => None,
             })
             .collect();

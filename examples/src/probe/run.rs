@@ -1,24 +1,24 @@
-//! [`run`]: the whole of it. One task hands out endpoints and takes results; a pool of workers asks.
+//! [`run`]: the whole of it. One task hands out endpoints and takes results; a task for each check asks.
 
-use std::convert::Infallible;
 use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io::{self, BufReader};
+use std::num::NonZeroUsize;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_lite::StreamExt;
+use futures_lite::{FutureExt, StreamExt};
 use weirs_limiters::{Quota, Rate, RateLimiter};
-use weirs_pipelines::{Completion, WorkerPool};
 use weirs_resilience::{
     Attempt, Breaker, Budget, ByDefault, Class, Classify, Dynamic, Error, Event, EventKind, Hedge, Interest,
     Invalid, NextOnce, Observer, Retry, Stack, from_async_once,
 };
 use weirs_runtime::{Clock, Instant, Runtime};
-use weirs_scopes::{Escalation, Signal, Signals};
+use weirs_scopes::{ChildId, Ended, Escalation, Signal, Signals, task_scope};
 
 use super::check::{Fault, attempt};
 use super::fleet::Fleet;
@@ -154,88 +154,94 @@ impl Program for Probe {
             hosts,
             begun,
         });
-        let check = move |at: usize| {
-            let checks = Arc::clone(&checks);
-            async move { Ok::<_, Infallible>((at, checks.check(at).await)) }
-        };
-        let places = options.concurrency.min(targets.endpoints.len()).max(1);
-        let pool = WorkerPool::builder(check).workers(places).queue(places).unread(places).build(&runtime);
-        let pool = pool.map_err(io::Error::other)?;
-        let mut results = pool.results();
-
         let mut schedule = Schedule::new(&targets, options.per_host);
         let mut report = Report::new(&options, Arc::clone(&targets));
         let mut progress = Progress::new(&options, &clock, real);
+        let places = options.concurrency.min(targets.endpoints.len()).max(1);
         let mut running = 0;
         // The endpoint whose turn is next, and the wait for that.
         let mut first = None;
         let mut turn = rate.as_ref().map(|rate| rate.acquire(1));
-        loop {
-            if first.is_none() && running < places {
-                first = schedule.take();
-            }
-            if first.is_none() && running == 0 {
-                break;
-            }
-            let next = poll_fn(|cx| {
-                if let Some(signals) = &mut signals
-                    && let Poll::Ready(step) = signals.poll_step(cx)
-                {
-                    return Poll::Ready(Next::Interrupted(step.signal()));
+        // Whatever still runs at its end is cancelled, and has closed its sockets when the scope is over.
+        task_scope(&runtime, async |s| {
+            let mut results = s.results(NonZeroUsize::new(places).unwrap_or(NonZeroUsize::MIN));
+            loop {
+                if first.is_none() && running < places {
+                    first = schedule.take();
                 }
-                progress.poll(cx, &report, running);
-                if first.is_some() && turn.as_mut().is_none_or(|turn| Pin::new(turn).poll(cx).is_ready()) {
-                    return Poll::Ready(Next::Turn);
-                }
-                results.poll_next(cx).map(Next::Ended)
-            });
-            match next.await {
-                Next::Turn => {
-                    let Some(at) = first.take() else { continue };
-                    report.begins(at);
-                    if pool.try_submit(at).is_err() {
-                        unreachable!("there are as many places in the queue as may be taken");
-                    }
-                    running += 1;
-                }
-                Next::Ended(Some(end)) => {
-                    running -= 1;
-                    // A check that panicked is one that was begun: it has no other result.
-                    let Ok((at, outcome)) = end.result else { continue };
-                    let host = targets.endpoints[at].host;
-                    match outcome {
-                        Some(outcome) => {
-                            schedule.done(host);
-                            report.ends(at, outcome);
-                        }
-                        None => {
-                            schedule.put_back(host, at);
-                            report.waits(at);
-                        }
-                    }
-                }
-                Next::Ended(None) => break,
-                Next::Interrupted(signal) => {
-                    progress.clear();
-                    let checks = counted(running, "check", "checks");
-                    complain(&format!("{signal}: {checks} may end, and no more begin; again to end now"));
-                    report.interrupted();
-                    finish(&mut results, &mut report, signals.as_mut(), &clock, options.grace, running).await;
+                if first.is_none() && running == 0 {
                     break;
                 }
+                let next = poll_fn(|cx| {
+                    if let Some(signals) = &mut signals
+                        && let Poll::Ready(step) = signals.poll_step(cx)
+                    {
+                        return Poll::Ready(Next::Interrupted(step.signal()));
+                    }
+                    progress.poll(cx, &report, running);
+                    if first.is_some() && turn.as_mut().is_none_or(|turn| Pin::new(turn).poll(cx).is_ready())
+                    {
+                        return Poll::Ready(Next::Turn);
+                    }
+                    // Without a check there is nothing to wait for but the turn.
+                    if running == 0 { Poll::Pending } else { results.poll_next(cx).map(Next::Ended) }
+                });
+                match next.await {
+                    Next::Turn => {
+                        let Some(at) = first.take() else { continue };
+                        report.begins(at);
+                        let checks = Arc::clone(&checks);
+                        let check = results.try_spawn(async move {
+                            // One that panics is told by the hook for panics, and holds up nobody else.
+                            let outcome = AssertUnwindSafe(checks.check(at)).catch_unwind().await;
+                            (at, outcome.ok())
+                        });
+                        if check.is_err() {
+                            unreachable!("there are as many places as may be taken");
+                        }
+                        running += 1;
+                    }
+                    Next::Ended(Some((_, end))) => {
+                        running -= 1;
+                        // A check that panicked is one that was begun: it has no other result.
+                        let Ok((at, Some(outcome))) = end else { continue };
+                        let host = targets.endpoints[at].host;
+                        match outcome {
+                            Some(outcome) => {
+                                schedule.done(host);
+                                report.ends(at, outcome);
+                            }
+                            None => {
+                                schedule.put_back(host, at);
+                                report.waits(at);
+                            }
+                        }
+                    }
+                    Next::Ended(None) => break,
+                    Next::Interrupted(signal) => {
+                        progress.clear();
+                        let checks = counted(running, "check", "checks");
+                        complain(&format!("{signal}: {checks} may end, and no more begin; again to end now"));
+                        report.interrupted();
+                        finish(&mut results, &mut report, signals.as_mut(), &clock, options.grace, running)
+                            .await;
+                        break;
+                    }
+                }
             }
-        }
-        progress.clear();
-        drop(results);
-        // Whatever is left takes no time worth the name. If it does, the next signal ends it.
-        drop(signals);
-        // Whatever still runs is cancelled, and its sockets are closed, when this returns.
-        drop(pool.abort().await);
+            progress.clear();
+            // Whatever is left takes no time worth the name. If it does, the next signal ends it.
+            drop(signals.take());
+        })
+        .await;
         drop(own);
         report.over(openings.take(), clock.now().saturating_since(begun));
         Ok(report)
     }
 }
+
+/// How a check ended: without an outcome it comes again, and without even that it panicked.
+type End = (ChildId, Result<(usize, Option<Option<Outcome>>), Ended>);
 
 /// What happens next.
 enum Next<T> {
@@ -247,7 +253,7 @@ enum Next<T> {
 }
 
 /// Takes what ends within the grace, or until somebody interrupts again.
-async fn finish<S, J, E>(
+async fn finish<S>(
     results: &mut S,
     report: &mut Report,
     mut signals: Option<&mut Escalation>,
@@ -255,7 +261,7 @@ async fn finish<S, J, E>(
     grace: Duration,
     mut running: usize,
 ) where
-    S: futures_lite::Stream<Item = Completion<J, (usize, Option<Outcome>), E>> + Unpin,
+    S: futures_lite::Stream<Item = End> + Unpin,
 {
     let mut over = clock.sleep(grace);
     while running > 0 {
@@ -271,12 +277,12 @@ async fn finish<S, J, E>(
                 next => next,
             }
         });
-        let Some(end) = next.await else { return };
+        let Some((_, end)) = next.await else { return };
         running -= 1;
-        match end.result {
-            Ok((at, Some(outcome))) => report.ends(at, outcome),
-            Ok((at, None)) => report.waits(at),
-            Err(_) => {}
+        match end {
+            Ok((at, Some(Some(outcome)))) => report.ends(at, outcome),
+            Ok((at, Some(None))) => report.waits(at),
+            _ => {}
         }
     }
 }
@@ -368,12 +374,8 @@ impl<N: Net> Checks<N> {
             return None;
         }
         let now = self.clock.now();
-        Some(Outcome {
-            verdict,
-            attempts,
-            begun: begun.saturating_since(self.begun),
-            took: now.saturating_since(begun),
-        })
+        let (begun, took) = (begun.saturating_since(self.begun), now.saturating_since(begun));
+        Some(Outcome::new(verdict, attempts, begun, took))
     }
 
     async fn ask(&self, endpoint: &Endpoint, host: &str, address: &N::Address) -> (Verdict, u32) {

@@ -113,7 +113,7 @@ pub struct NoTokio;
 
 impl fmt::Display for NoTokio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("there is no tokio runtime here")
+        f.write_str("there is no tokio runtime here: call it inside of one, or use `Tokio::on` with a handle")
     }
 }
 

@@ -68,7 +68,9 @@ impl fmt::Display for JoinError {
             Self::Panic(payload) => write!(f, "the task panicked: {}", payload.message()),
             Self::Cancelled => f.write_str("the task was cancelled"),
             Self::Lost => f.write_str("the executor refused or dropped the task"),
-            Self::Unsupported => f.write_str("the runtime cannot run this sort of job"),
+            Self::Unsupported => {
+                f.write_str("the runtime has no place for this sort of job (see `Runtime::with_blocking`)")
+            }
             Self::Taken => f.write_str("the task's result was already taken"),
         }
     }
