@@ -242,7 +242,11 @@ fn nobody_waits_for_a_reader_that_is_gone() {
     let expected = "reader: in time: false\n\
         worker: nobody takes 42, so I am done\n\
         nothing is left behind\n";
-    assert_eq!(output(Command::new(env!("CARGO_BIN_EXE_rendezvous_leak"))), expected);
+    for runtime in ["smol", "async-std", "tokio", "sim"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rendezvous_leak"));
+        command.args(["--runtime", runtime]);
+        assert_eq!(output(command), expected, "{runtime}");
+    }
 }
 
 #[test]

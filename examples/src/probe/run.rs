@@ -205,7 +205,7 @@ impl Program for Probe {
                         running -= 1;
                         // A check that panicked is one that was begun: it has no other result.
                         let Ok((at, Some(outcome))) = end else { continue };
-                        let host = targets.endpoints[at].host;
+                        let host = targets.endpoints[at].host();
                         match outcome {
                             Some(outcome) => {
                                 schedule.done(host);
@@ -361,8 +361,8 @@ impl<N: Net> Checks<N> {
     /// Checks an endpoint; none if there was no descriptor for it, so that it comes again.
     async fn check(&self, at: usize) -> Option<Outcome> {
         let endpoint = &self.targets.endpoints[at];
-        let host = &self.targets.hosts[endpoint.host];
-        let found = self.names.address(&self.net, endpoint.host, host).await;
+        let host = &self.targets.hosts[endpoint.host()];
+        let found = self.names.address(&self.net, endpoint.host(), host).await;
         let begun = self.clock.now();
         let (verdict, attempts) = match found {
             Ok(address) => self.ask(endpoint, host, &address).await,
@@ -381,10 +381,11 @@ impl<N: Net> Checks<N> {
     async fn ask(&self, endpoint: &Endpoint, host: &str, address: &N::Address) -> (Verdict, u32) {
         let latest = Mutex::new(Latest::None);
         let note = |now| *latest.lock().unwrap_or_else(PoisonError::into_inner) = now;
-        let called = self.hosts[endpoint.host]
+        let path = self.targets.path(endpoint);
+        let called = self.hosts[endpoint.host()]
             .call_reported(async |_| {
                 note(Latest::Runs);
-                let result = attempt(&self.net, address, host, &endpoint.path).await;
+                let result = attempt(&self.net, address, host, path).await;
                 if let Err(fault) = result {
                     note(Latest::Failed(fault));
                 }

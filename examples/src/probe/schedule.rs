@@ -27,7 +27,7 @@ impl Schedule {
             .map(|_| Host { endpoints: VecDeque::new(), running: 0, ready: true })
             .collect();
         for (at, endpoint) in targets.endpoints.iter().enumerate() {
-            hosts[endpoint.host].endpoints.push_back(at);
+            hosts[endpoint.host()].endpoints.push_back(at);
         }
         Self { ready: (0..hosts.len()).collect(), hosts, per_host }
     }
@@ -84,7 +84,7 @@ mod tests {
             for (number, host) in of.iter().enumerate() {
                 targets.add(&format!("host-{host}:80"), &format!("/{number}"));
             }
-            let host = |at: usize| targets.endpoints[at].host;
+            let host = |at: usize| targets.endpoints[at].host();
             let mut schedule = Schedule::new(&targets, per_host);
             let mut waiting: Vec<usize> = (0..of.len()).collect();
             let (mut running, mut done) = (Vec::new(), Vec::new());

@@ -14,6 +14,7 @@ mod pipelines;
 mod pipelines_map;
 mod pipelines_pool;
 mod pipelines_workers;
+mod probe;
 mod rate;
 mod scope;
 mod select;
@@ -62,6 +63,7 @@ pub fn experiments() -> Vec<Experiment> {
         pipelines_pool::experiments(),
         pipelines_map::experiments(),
         pipelines_workers::experiments(),
+        probe::experiments(),
     ]
     .into_iter()
     .flatten()
