@@ -8,6 +8,7 @@
 mod axis;
 mod bars;
 mod curves;
+mod exercise;
 mod families;
 mod figures;
 mod lanes;

@@ -174,8 +174,9 @@ impl Run<'_> {
         };
         let failed = matches!(missing, Missing::Failed(_));
         for row in experiment.rows.iter().filter(|row| self.options.wants(row)) {
-            self.table.missing(row, verb, reason);
-            self.missing.push(Gap { name: row.name.clone(), reason: reason.clone(), failed });
+            let gap = Gap::new(&row.name, reason, failed);
+            self.table.missing(row, verb, &gap.reason);
+            self.missing.push(gap);
         }
     }
 }

@@ -13,6 +13,21 @@ pub struct Gap {
     pub failed: bool,
 }
 
+impl Gap {
+    /// Of a panic only the message is kept, in one line: not its backtrace, which names folders.
+    pub fn new(name: &str, reason: &str, failed: bool) -> Self {
+        let lines = reason.lines().map(str::trim);
+        let message =
+            lines.take_while(|line| *line != "stack backtrace:" && !line.starts_with("note: run with"));
+        let words: Vec<&str> = message.flat_map(str::split_whitespace).collect();
+        let reason: String = words.join(" ").chars().take(LONGEST).collect();
+        Self { name: name.to_owned(), reason, failed }
+    }
+}
+
+/// A reason has no more letters.
+const LONGEST: usize = 240;
+
 /// What came of the rows of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
@@ -80,7 +95,16 @@ mod tests {
     }
 
     fn gap(name: &str, failed: bool) -> Gap {
-        Gap { name: name.to_owned(), reason: "why not".to_owned(), failed }
+        Gap::new(name, "why not", failed)
+    }
+
+    #[test]
+    fn of_a_panic_the_message_is_kept() {
+        let said = "exit status: 101: thread 'main' panicked at rows/a.rs:1:2:\nleft: 1\n  right: 2\n\
+                    stack backtrace:\n 0: somewhere";
+        let kept = "exit status: 101: thread 'main' panicked at rows/a.rs:1:2: left: 1 right: 2";
+        assert_eq!(Gap::new("a", said, true).reason, kept);
+        assert_eq!(Gap::new("a", &"long ".repeat(100), true).reason.len(), LONGEST);
     }
 
     #[test]

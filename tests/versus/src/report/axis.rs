@@ -21,11 +21,6 @@ impl Axis {
         Self { numbers: (low / widen, high * widen), ends }
     }
 
-    /// From one number to another, exactly.
-    pub(super) fn between(numbers: (f64, f64), ends: (f64, f64)) -> Self {
-        Self { numbers, ends }
-    }
-
     /// Where a number is drawn; one beyond an end is drawn at that end.
     pub(super) fn at(self, number: f64) -> f64 {
         let (low, high) = self.numbers;
@@ -42,9 +37,11 @@ impl Axis {
             let all = decades().flat_map(|decade| steps.iter().map(move |step| decade * step));
             all.filter(|tick| *tick >= low * 0.999 && *tick <= high * 1.001).collect()
         };
-        let fine = of(&[1.0, 2.0, 5.0]);
-        if fine.len() <= most {
-            return fine;
+        for steps in [&[1.0, 1.5, 2.0, 3.0, 5.0, 7.0][..], &[1.0, 2.0, 5.0]] {
+            let ticks = of(steps);
+            if ticks.len() <= most {
+                return ticks;
+            }
         }
         let coarse = of(&[1.0]);
         let every = coarse.len().div_ceil(most).max(1);
@@ -56,9 +53,13 @@ impl Axis {
 mod tests {
     use super::*;
 
+    fn between(numbers: (f64, f64), ends: (f64, f64)) -> Axis {
+        Axis { numbers, ends }
+    }
+
     #[test]
     fn a_tenth_of_the_numbers_is_a_step_of_the_same_width() {
-        let axis = Axis::between((0.1, 10.0), (100.0, 300.0));
+        let axis = between((0.1, 10.0), (100.0, 300.0));
         assert_eq!(
             [0.1, 1.0, 10.0, 99.0].map(|number| axis.at(number).round()),
             [100.0, 200.0, 300.0, 300.0]
@@ -78,8 +79,8 @@ mod tests {
             ticks.len() == known.len()
                 && ticks.iter().zip(known).all(|(tick, known)| (tick / known - 1.0).abs() < 1e-9)
         };
-        assert!(near(Axis::between((0.3, 6.0), (0.0, 1.0)).ticks(8), &[0.5, 1.0, 2.0, 5.0]));
-        assert!(near(Axis::between((0.01, 10.0), (0.0, 1.0)).ticks(6), &[0.01, 0.1, 1.0, 10.0]));
-        assert!(Axis::between((1e-9, 1e9), (0.0, 1.0)).ticks(8).len() <= 8);
+        assert!(near(between((0.3, 6.0), (0.0, 1.0)).ticks(6), &[0.5, 1.0, 2.0, 5.0]));
+        assert!(near(between((0.01, 10.0), (0.0, 1.0)).ticks(6), &[0.01, 0.1, 1.0, 10.0]));
+        assert!(between((1e-9, 1e9), (0.0, 1.0)).ticks(8).len() <= 8);
     }
 }

@@ -125,26 +125,33 @@ impl Family<'_> {
     }
 }
 
-/// The dearest point as a multiple of the cheapest.
-pub(super) fn flatness(points: &[(f64, f64)]) -> f64 {
-    let (low, high) = points
-        .iter()
-        .fold((f64::INFINITY, 0.0_f64), |(low, high), point| (low.min(point.1), high.max(point.1)));
-    high / low
+/// How many times more a point costs than one before it, at the worst. That an item costs less among many is no
+/// fault.
+pub(super) fn rise(points: &[(f64, f64)]) -> f64 {
+    let (mut lowest, mut rise) = (f64::INFINITY, 1.0_f64);
+    for (_, cost) in points {
+        lowest = lowest.min(*cost);
+        rise = rise.max(cost / lowest);
+    }
+    rise
 }
 
 /// The cost of one item beside the peer's.
-pub(super) fn scale(family: &Family<'_>) -> Panel {
+pub(super) fn scale(family: &Family<'_>, rows: &[Entry]) -> Panel {
     let (ours, peer) = (family.ours(), family.peer());
-    let mut note = format!("dearest / cheapest: ours {}", figures::short(flatness(&ours)));
+    let title = family.name.trim_end_matches("/*").to_owned();
+    let mut note = format!("rises {} times at the most", figures::short(rise(&ours)));
+    let flatness = rows.iter().find(|row| row.name == format!("{title}/flatness"));
+    if let Some((goal, met)) = flatness.and_then(|row| Some((row.goal?, row.met()?))) {
+        note += &format!(" (goal {}, {})", figures::goal(goal), if met { "met" } else { "MISSED" });
+    }
     if !peer.is_empty() {
-        note += &format!(", the peer's {}", figures::short(flatness(&peer)));
+        note += &format!(", the peer's {}", figures::short(rise(&peer)));
     }
     let mut lines = vec![Line { label: "ours".to_owned(), colour: 0, dashed: false, points: ours }];
     if !peer.is_empty() {
         lines.push(Line { label: family.peer_name().to_owned(), colour: 1, dashed: true, points: peer });
     }
-    let title = family.name.trim_end_matches("/*").to_owned();
     let unit = family.points[0].1.unit;
     let up = if unit == Unit::Bytes { "bytes for one item" } else { "cost of one item" };
     Panel { title, note, across: ("items", Unit::Each), up: (up, unit), lines, times: 10.0, level: None }
@@ -163,14 +170,14 @@ pub(super) fn workers(families: &[Family<'_>]) -> Vec<Panel> {
         for (colour, family) in group.iter().enumerate() {
             let (ours, peer) = (rate(family.ours()), rate(family.peer()));
             let peak = ours.iter().max_by(|one, other| one.1.total_cmp(&other.1));
-            best.extend(peak.map(|peak| format!("{} on {}", figures::plain(peak.0), family.host())));
+            best.extend(peak.map(|peak| format!("{} ({})", figures::plain(peak.0), family.host())));
             lines.push(Line { label: family.host().to_owned(), colour, dashed: false, points: ours });
-            let label = format!("{}, beside it", family.peer_name());
+            let label = format!("{} beside {}", family.peer_name(), family.host());
             lines.push(Line { label, colour, dashed: true, points: peer });
         }
         Panel {
             title: format!("jobs of {}", of(group[0])),
-            note: format!("most jobs a second with this many workers: {}", best.join(", ")),
+            note: format!("best number of workers: {}", best.join(", ")),
             across: ("workers", Unit::Each),
             up: ("jobs a second", Unit::StepsPerSecond),
             lines,
@@ -218,7 +225,8 @@ mod tests {
     }
 
     #[test]
-    fn a_curve_is_as_flat_as_its_dearest_point() {
-        assert_eq!(flatness(&[(1.0, 4.0), (2.0, 2.0), (3.0, 5.0)]), 2.5);
+    fn a_curve_rises_from_its_lowest_point_so_far() {
+        assert_eq!(rise(&[(1.0, 4.0), (2.0, 2.0), (3.0, 5.0)]), 2.5);
+        assert_eq!(rise(&[(1.0, 4.0), (2.0, 2.0), (3.0, 1.0)]), 1.0);
     }
 }

@@ -6,6 +6,7 @@ use super::figures;
 use super::reasons::reason;
 use super::results::{Entry, Results};
 use super::shelves::{SHELVES, shelf_of};
+use crate::row::Unit;
 
 /// What is said of a row that has no reason.
 pub(super) const UNKNOWN: &str = "not yet understood";
@@ -13,14 +14,17 @@ pub(super) const UNKNOWN: &str = "not yet understood";
 /// What is said of a row without a goal whose rounds do not tell who is cheaper.
 const LEVEL: &str = "level: the middle half of the rounds lies on both sides of 1";
 
+/// What is said of a row without a goal that is a little dearer, where nothing else is known.
+const CLOSE: &str = "close: within five parts in a hundred";
+
 /// Added where the rounds do not tell whether the goal is missed.
 const NEAR: &str = "the middle half of the rounds reaches the goal";
 
 /// Whether a row is in the section.
 pub(super) fn lost(entry: &Entry) -> bool {
-    // What is no number was not won.
+    // What is no number was not won. How flat a curve is is at least 1.
     let dearer = entry.ratio.is_some_and(|ratio| ratio.median.is_nan() || ratio.median > 1.0);
-    dearer || entry.met() == Some(false)
+    dearer && entry.unit != Unit::Times || entry.met() == Some(false)
 }
 
 /// The section.
@@ -57,6 +61,9 @@ fn why(row: &Entry) -> String {
     let missed = row.met() == Some(false);
     if !missed && ratio.low <= 1.0 && ratio.high >= 1.0 && ratio.low < ratio.high {
         return LEVEL.to_owned();
+    }
+    if known.is_none() && !missed && ratio.median <= 1.05 {
+        return CLOSE.to_owned();
     }
     let reaches = row.goal.is_some_and(|goal| missed && ratio.low <= goal);
     let word = known.unwrap_or(UNKNOWN);

@@ -6,7 +6,7 @@ use super::families::{self, Family, Sort};
 use super::losses::{self, row_beside};
 use super::results::{Entry, Results};
 use super::shelves::{SHELVES, Shelf, shelf_of};
-use super::{Plot, bars, curves, figures, lanes, seeds};
+use super::{Plot, bars, curves, exercise, figures, lanes, seeds};
 use crate::row::Unit;
 
 const HEAD: &str = "\
@@ -40,6 +40,7 @@ pub(super) fn page(results: &Results, folder: &str) -> (String, Vec<Plot>) {
         page.shelf(shelf);
     }
     page.seeds();
+    page.exercise();
     page.scale();
     page.workers();
     page.rounds();
@@ -87,17 +88,18 @@ impl Page<'_> {
     }
 
     fn summary(&mut self) {
-        self.head("In short", "`cheaper` and `dearer` count the rows that have a peer.");
+        self.head("In short", "`cheaper` and `dearer` count the rows that have a peer; how flat a curve is has a goal and no peer.");
         let mut text =
             "| | rows | cheaper | dearer | goals | met | missed |\n|---|---|---|---|---|---|---|\n"
                 .to_owned();
         let line = |title: &str, rows: &[&Entry]| {
             let count = |wanted: &dyn Fn(&Entry) -> bool| rows.iter().filter(|row| wanted(row)).count();
-            let dearer = |row: &Entry| row.ratio.is_some_and(|ratio| ratio.median > 1.0);
+            let beside = |row: &Entry| row.ratio.is_some() && row.unit != Unit::Times;
+            let dearer = |row: &Entry| beside(row) && row.ratio.is_some_and(|ratio| ratio.median > 1.0);
             format!(
                 "| {title} | {} | {} | {} | {} | {} | {} |\n",
                 rows.len(),
-                count(&|row| row.ratio.is_some() && !dearer(row)),
+                count(&|row| beside(row) && !dearer(row)),
                 count(&dearer),
                 count(&|row| row.met().is_some()),
                 count(&|row| row.met() == Some(true)),
@@ -157,6 +159,17 @@ impl Page<'_> {
         self.add(&table);
     }
 
+    fn exercise(&mut self) {
+        let Some(table) = exercise::table(self.results) else { return };
+        self.head(
+            "One job in three shapes",
+            "A thousand records are read, converted for 20 µs each, and written: as a pool, as a pipeline and as a fan-out. \
+             `times faster`\nis over one record after another, on tokio; two processors can do twice as much. Behind a \
+             stroke stands the same with\ntokio's own tasks and channels.",
+        );
+        self.add(&table);
+    }
+
     fn scale(&mut self) {
         let wanted: Vec<_> =
             self.families.iter().filter(|family| family.sort() == Sort::Scale).cloned().collect();
@@ -165,12 +178,13 @@ impl Page<'_> {
         }
         self.head(
             "Scale",
-            "What one item costs as there are more of them. A curve is flat if its dearest point is at most 2.5 times its \
-             cheapest;\nwhere it is not, the cache is mostly why, and the peer's curve shows it.",
+            "What one item costs as there are more of them. A curve is flat if no point costs more than 2.5 times one \
+             before it;\nwhere it is not, the cache is mostly why, and the peer's curve shows it.",
         );
         for shelf in &SHELVES {
             let own: Vec<_> = wanted.iter().filter(|family| family.file() == shelf.file).collect();
-            let panels: Vec<_> = own.iter().map(|family| families::scale(family)).collect();
+            let panels: Vec<_> =
+                own.iter().map(|family| families::scale(family, &self.results.rows)).collect();
             if !panels.is_empty() {
                 let title = format!("{}: the cost of one item as there are more", shelf.title);
                 let about = "both axes are scales of logarithms; lower is better, and flat is good";

@@ -76,6 +76,12 @@ const REASONS: &[(&str, &str)] = &[
     ("pool", "of the 75 ns of a job 45 are spent in the pool's one lock"),
     ("pool/one-by-one", "each job that is handed in alone wakes a worker"),
     ("pool/closures", "a box for each job on both sides, and the pool's one lock"),
+    ("pool/spin-2us", "the pool's 75 ns on a job of 2 µs; two plain threads have none of it"),
+    ("workers/spin-20us", "the pool's own cost, and that of a thousand workers who take turns"),
+    (
+        "workers/wait-1ms",
+        "Go keeps its timers inside of its scheduler; ours come from a clock beside the executor",
+    ),
     ("pipeline/fan", "four workers take from one place and give to one place, under a lock for each item"),
     (
         "pipeline/serial",
@@ -89,8 +95,10 @@ const REASONS: &[(&str, &str)] = &[
         "actors/tell",
         "a message goes through two lanes, the rules of the life and its counters; the loop has none",
     ),
+    ("actors/tell-of-four", "a message goes through two lanes and counters, under one lock for four senders"),
     ("actors/ask", "two places to wait, the queue and the answer, and who waits for whom is noted"),
     ("actors/spawn", "an actor alone has a whole supervisor, with its rules, its list and its report"),
+    ("actors/spawn-alone", "an actor alone has a whole supervisor, with its rules, its list and its report"),
     ("actors/bytes", "an actor keeps the rules and the state that its restart needs"),
 ];
 

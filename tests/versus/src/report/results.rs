@@ -56,11 +56,11 @@ impl Results {
         let rows = rows
             .iter()
             .map(|row| entry(row).ok_or_else(|| format!("this row is not understood: {}", row["name"])));
-        let missing = value["missing"].as_array().into_iter().flatten().map(|gap| Gap {
-            name: text_of(&gap["name"]),
-            reason: text_of(&gap["reason"]),
-            failed: gap["failed"] == true,
-        });
+        let missing = value["missing"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|gap| Gap::new(&text_of(&gap["name"]), &text_of(&gap["reason"]), gap["failed"] == true));
         let about = &value["about"];
         Ok(Self {
             machine: text_of(&value["machine"]),

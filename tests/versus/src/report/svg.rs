@@ -5,12 +5,22 @@ use std::fmt::Write;
 /// Every drawing of a report has it near its beginning.
 pub(super) const MARK: &str = "<!-- weirs-versus -->";
 
-/// Colours by what they mean. A viewer that knows no media queries shows the light ones, on their own ground.
-const STYLE: &str = "\
-svg{--ground:#ffffff;--ink:#1f2328;--quiet:#59636e;--grid:#dfe3e8;--good:#0a7ea4;--bad:#c4501b;--plain:#8c959f;\
---first:#0a63c9;--second:#c4501b;--third:#1a7f37;--fourth:#8250df}\
-@media(prefers-color-scheme:dark){svg{--ground:#0d1117;--ink:#e6edf3;--quiet:#9198a1;--grid:#2b323b;\
---good:#39b3d7;--bad:#f0883e;--plain:#7d8590;--first:#58a6ff;--second:#f0883e;--third:#3fb950;--fourth:#bc8cff}}";
+/// Colours by what they mean: the name, on light, on dark.
+const COLOURS: [(&str, &str, &str); 10] = [
+    ("ink", "#1f2328", "#e6edf3"),
+    ("quiet", "#59636e", "#9198a1"),
+    ("grid", "#dfe3e8", "#2b323b"),
+    ("good", "#0a7ea4", "#39b3d7"),
+    ("bad", "#c4501b", "#f0883e"),
+    ("plain", "#8c959f", "#7d8590"),
+    ("first", "#0a63c9", "#58a6ff"),
+    ("second", "#c4501b", "#f0883e"),
+    ("third", "#1a7f37", "#3fb950"),
+    ("fourth", "#8250df", "#bc8cff"),
+];
+
+/// What all is drawn on, on light and on dark.
+const GROUND: (&str, &str) = ("#ffffff", "#0d1117");
 
 /// What a shape or a word is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,20 +36,18 @@ pub(super) enum Ink {
 }
 
 impl Ink {
-    /// The variable with the light colour beside it, for viewers that know no variables.
+    /// The light colour, and a class for the dark one: a viewer without style sheets shows the light ones.
     fn paint(self, property: &str) -> String {
-        let (name, light) = match self {
-            Self::Text => ("ink", "#1f2328"),
-            Self::Quiet => ("quiet", "#59636e"),
-            Self::Grid => ("grid", "#dfe3e8"),
-            Self::Good => ("good", "#0a7ea4"),
-            Self::Bad => ("bad", "#c4501b"),
-            Self::Plain => ("plain", "#8c959f"),
-            Self::Line(number) => {
-                [("first", "#0a63c9"), ("second", "#c4501b"), ("third", "#1a7f37"), ("fourth", "#8250df")]
-                    [number % 4]
-            }
+        let at = match self {
+            Self::Text => 0,
+            Self::Quiet => 1,
+            Self::Grid => 2,
+            Self::Good => 3,
+            Self::Bad => 4,
+            Self::Plain => 5,
+            Self::Line(number) => 6 + number % 4,
         };
+        let (name, light, _) = COLOURS[at];
         format!("{property}=\"{light}\" class=\"{}{name}\"", &property[..1])
     }
 }
@@ -148,16 +156,17 @@ impl Drawing {
     pub(super) fn finish(self, height: f64) -> String {
         let Self { width, about, body } = self;
         let (width, height, about) = (place(width), place(height), escaped(&about));
-        let names = ["ink", "quiet", "grid", "good", "bad", "plain", "first", "second", "third", "fourth"];
-        let mut style = STYLE.to_owned();
-        for name in names {
-            let _ = write!(style, ".f{name}{{fill:var(--{name})}}.s{name}{{stroke:var(--{name})}}");
+        let (light, dark) = GROUND;
+        let mut style = format!(".ground{{fill:{dark}}}");
+        for (name, _, dark) in COLOURS {
+            let _ = write!(style, ".f{name}{{fill:{dark}}}.s{name}{{stroke:{dark}}}");
         }
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
              height=\"{height}\" role=\"img\" font-family=\"Helvetica, Arial, 'DejaVu Sans', sans-serif\" \
-             font-size=\"{SIZE}\">\n{MARK}\n<title>{about}</title>\n<style>{style}.ground{{fill:var(--ground)}}\
-             </style>\n<rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\" class=\"ground\"/>\n\
+             font-size=\"{SIZE}\">\n{MARK}\n<title>{about}</title>\n<style>@media \
+             (prefers-color-scheme:dark){{{style}}}</style>\n\
+             <rect width=\"{width}\" height=\"{height}\" fill=\"{light}\" class=\"ground\"/>\n\
              {body}</svg>\n"
         )
     }

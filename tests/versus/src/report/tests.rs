@@ -85,7 +85,7 @@ fn every_loss_has_a_line_and_a_word() {
     assert!(line("spawn/smol").contains("processor 1.67"));
     assert!(line("channel/mpmc-128/async-std/async-channel").contains("reaches the goal"));
     assert!(line("crossover/1ms/tokio-mt/semaphore").contains("level: "));
-    assert!(!section.contains("| spawn/tokio-mt |"));
+    assert!(!section.contains("| spawn/tokio-mt |") && !section.contains("flatness"));
 }
 
 #[test]
@@ -101,6 +101,16 @@ fn claims_stand_beside_what_is_measured() {
 }
 
 #[test]
+fn the_exercise_has_a_line_for_each_shape() {
+    let text = page(&results(), "").0;
+    assert!(
+        text.contains("| pool | 10.0 µs | 2.00 | 0.91 | **1.11** | 2.1 / 3 | 9,000 B / 8,000 B |"),
+        "{text}"
+    );
+    assert!(!text.contains("| fan-out |"));
+}
+
+#[test]
 fn there_is_a_plot_for_everything() {
     let names: Vec<String> = plots().into_iter().map(|plot| plot.name).collect();
     let known = [
@@ -108,6 +118,7 @@ fn there_is_a_plot_for_everything() {
         "scopes.svg",
         "channels-utils.svg",
         "pipelines.svg",
+        "programs.svg",
         "others.svg",
         "scale-runtime.svg",
         "workers.svg",
