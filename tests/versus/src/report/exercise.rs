@@ -12,26 +12,24 @@ const SHAPES: [&str; 3] = ["pool", "pipeline", "fan-out"];
 
 /// The table; nothing where no such row was measured.
 pub(super) fn table(results: &Results) -> Option<String> {
-    let mut text =
-        "| | a record, on tokio | times faster | ours / Go: smol, async-std, tokio | ours / tokio | \
-                    allocations a record | peak bytes |\n|---|---|---|---|---|---|---|\n"
-            .to_owned();
+    let mut text = "| | a record, on tokio | times faster | ours / Go: smol, async-std, tokio | \
+                    allocations a record | peak bytes |\n|---|---|---|---|---|---|\n"
+        .to_owned();
     let before = text.len();
     for shape in SHAPES {
         let row = |rest: &str| {
             let name = format!("batch/{shape}/{rest}");
             results.rows.iter().find(|row| row.name == name)
         };
-        let Some(ours) = row("tokio/go").or_else(|| row("tokio/tokio")) else { continue };
+        let Some(ours) = row("tokio/go") else { continue };
         let go: Vec<String> =
             ["smol/go", "async-std/go", "tokio/go"].into_iter().filter_map(row).filter_map(ratio).collect();
         let _ = writeln!(
             text,
-            "| {shape} | {} | {:.2} | {} | {} | {} | {} |",
+            "| {shape} | {} | {:.2} | {} | {} | {} |",
             figures::cost(ours.ours.median, ours.unit),
             WORK / ours.ours.median,
             go.join(", "),
-            row("tokio/tokio").and_then(ratio).unwrap_or_default(),
             row("tokio/allocations").map(both).unwrap_or_default(),
             row("tokio/peak-bytes").map(both).unwrap_or_default(),
         );

@@ -114,7 +114,12 @@ fn told(cost: f64, base: Option<f64>) -> String {
     match base {
         Some(base) if base != cost => {
             let times = base / cost;
-            if times >= 10.0 { format!("{figure} ({times:.0}x)") } else { format!("{figure} ({times:.1}x)") }
+            let times = match times {
+                times if times < 1.0 => figures::short(times),
+                times if times < 10.0 => format!("{times:.1}"),
+                times => format!("{times:.0}"),
+            };
+            format!("{figure} ({times}x)")
         }
         _ => figure,
     }
