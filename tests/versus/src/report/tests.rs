@@ -4,7 +4,10 @@ use super::Plot;
 use super::losses::{UNKNOWN, lost};
 use super::page::page;
 use super::results::Results;
-use crate::row::Unit;
+use crate::json::{self, Outcome};
+use crate::machine::Machine;
+use crate::row::{Measured, Row, Samples, Unit};
+use crate::verdict::Gap;
 
 const SMALL: &str = include_str!("small.json");
 
@@ -28,6 +31,35 @@ fn what_a_run_wrote_is_read() {
     assert!(results.quick && results.missing.iter().filter(|gap| gap.failed).count() == 1);
     let loads = "0.5 at the start, 1.5 at the end (threads that want to run)".to_owned();
     assert!(results.about.contains(&("load", loads)));
+}
+
+#[test]
+fn what_is_written_now_is_read_back() {
+    let pair = Row::new("spawn/smol", "smol 2.0.2").goal(1.7);
+    let pair = Measured::new(pair, Samples::Pairs(vec![(4.0, 2.0), (3.0, 2.0), (5.0, 2.0)]));
+    let alone = Measured::new(Row::alone("a").unit(Unit::StepsPerSecond), Samples::Alone(vec![6.5e6]));
+    let outcome = Outcome {
+        machine: Machine::now(),
+        load: "1.0".to_owned(),
+        quick: false,
+        seconds: 125.0,
+        rows: vec![pair, alone],
+        missing: vec![Gap::new("b", "no Go here", false)],
+        times: Vec::new(),
+    };
+    let mut text = Vec::new();
+    json::write(&mut text, &outcome).unwrap();
+    let read = Results::read(&String::from_utf8(text).unwrap()).unwrap();
+    let [pair, alone] = &read.rows[..] else { panic!("{read:?}") };
+    assert_eq!((pair.ours, pair.ratio), (outcome.rows[0].ours, outcome.rows[0].ratio));
+    assert_eq!((pair.met(), pair.rounds[1]), (Some(false), (3.0, Some(2.0))));
+    assert_eq!(
+        (alone.unit, alone.ratio, &alone.rounds[..]),
+        (Unit::StepsPerSecond, None, &[(6.5e6, None)][..])
+    );
+    assert_eq!(read.missing, outcome.missing);
+    assert_eq!(read.machine, outcome.machine.to_string());
+    assert!(read.about.contains(&("the run took", "2 min 5 s, the usual rounds".to_owned())));
 }
 
 #[test]
