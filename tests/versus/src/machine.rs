@@ -65,7 +65,7 @@ fn system() -> String {
     format!("{} {}", std::env::consts::OS, release.trim()).trim_end().to_owned()
 }
 
-/// `9bf0ca8`, or `9bf0ca8 with changes`. Asked now and not when it was built, or each commit would build anew.
+/// `9bf0ca8`, or `9bf0ca8 with changes`. Asked now, or each commit would build all anew.
 fn commit() -> String {
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");

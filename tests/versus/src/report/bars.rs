@@ -20,8 +20,8 @@ pub(super) fn chart(title: &str, rows: &[&Entry]) -> String {
     let axis = axis(rows, (left, right));
     let mut drawing = Drawing::new(WIDTH, title);
     drawing.bold(EDGE, 28.0, 16.0, title);
-    let about = "our cost / the peer's cost, on a scale of logarithms: left of 1 we are cheaper; the thin line is \
-                 the middle half of the rounds";
+    let about = "our cost / the peer's cost, on a scale of logarithms: left of 1 we are cheaper; the thin \
+                 line is the middle half of the rounds";
     drawing.text(EDGE, 48.0, Ink::Quiet, Anchor::Start, about);
     legend(&mut drawing, 68.0);
 

@@ -125,8 +125,8 @@ impl Family<'_> {
     }
 }
 
-/// How many times more a point costs than one before it, at the worst. That an item costs less among many is no
-/// fault.
+/// How many times more a point costs than one before it, at the worst. That an item costs less among many is
+/// no fault.
 pub(super) fn rise(points: &[(f64, f64)]) -> f64 {
     let (mut lowest, mut rise) = (f64::INFINITY, 1.0_f64);
     for (_, cost) in points {

@@ -17,17 +17,18 @@ cheaper**. A goal is the ratio that shall not be exceeded.
 
 ## What these numbers are worth
 
-They were measured on a small machine that others use as well, at the same time: the load stands below, and with
-two cores a load above two means that everybody waits for a turn. Both ways run in one build, in short rounds that
-take turns (A B, B A, A B, ...), and the ratio is the median of the ratios of neighbouring rounds: so a slow machine
-slows both alike. What programs in Go do is timed in a process of their own, which takes turns with ours. The costs
-are those of one machine on one day; only the ratios are worth carrying to another. Beside a ratio stands the
-middle half of its rounds: where that is wide, believe the row less.
+They were measured on a small machine that others use as well, at the same time: the load stands below,
+and with two cores a load above two means that everybody waits for a turn. Both ways run in one build,
+in short rounds that take turns (A B, B A, A B, ...), and the ratio is the median of the ratios of
+neighbouring rounds: so a slow machine slows both alike. What programs in Go do is timed in a process of
+their own, which takes turns with ours. The costs are those of one machine on one day; only the ratios
+are worth carrying to another. Beside a ratio stands the middle half of its rounds: where that is wide,
+believe the row less.
 
-Most operations here are the smallest there are: a task that does nothing, a timer that is thrown away. That is
-where overhead shows, and not where programs spend their time. Nothing uses link-time optimisation or a special
-allocator. Rows in which we lose are in the tables like the others, and once more under
-[Where we lose](#where-we-lose).
+Most operations here are the smallest there are: a task that does nothing, a timer that is thrown away.
+That is where overhead shows, and not where programs spend their time. Nothing uses link-time
+optimisation or a special allocator. Rows in which we lose are in the tables like the others, and once
+more under [Where we lose](#where-we-lose).
 ";
 
 /// The text, and the plots that it shows; `folder` is where they are from it.
@@ -66,7 +67,8 @@ impl Page<'_> {
     }
 
     fn head(&mut self, title: &str, about: &str) {
-        let _ = write!(self.text, "\n## {title}\n\n{about}\n\n");
+        let about: Vec<String> = about.split("\n\n").map(wrapped).collect();
+        let _ = write!(self.text, "\n## {title}\n\n{}\n\n", about.join("\n\n"));
     }
 
     fn plot(&mut self, name: &str, about: &str, svg: String) {
@@ -88,7 +90,9 @@ impl Page<'_> {
     }
 
     fn summary(&mut self) {
-        self.head("In short", "`cheaper` and `dearer` count the rows that have a peer; how flat a curve is has a goal and no peer.");
+        let about = "`cheaper` and `dearer` count the rows that have a peer; how flat a curve is has a goal, \
+                     and no peer.";
+        self.head("In short", about);
         let mut text =
             "| | rows | cheaper | dearer | goals | met | missed |\n|---|---|---|---|---|---|---|\n"
                 .to_owned();
@@ -151,10 +155,11 @@ impl Page<'_> {
         let Some(table) = seeds::table(self.results) else { return };
         self.head(
             "The tables that this began with",
-            "The documents that this project began with have tables of what Go gains by a pool, a pipeline, a fan-out \
-             and a batch.\nHere are their claims, the same programs in plain Go and in plain tokio, and ours on three \
-             runtimes. A cost is that of one\njob; behind it stands how many times less it is than in the first line \
-             of its table. Ratios are those on smol,\nasync-std and tokio; one that misses its goal is **bold**.",
+            "The documents that this project began with have tables of what Go gains by a pool, a \
+             pipeline, a fan-out and a batch. Here are their claims, the same programs in plain Go and in \
+             plain tokio, and ours on three runtimes. A cost is that of one job; behind it stands how \
+             many times less it is than in the first line of its table. Ratios are those on \
+             smol, async-std and tokio; one that misses its goal is **bold**.",
         );
         self.add(&table);
     }
@@ -163,9 +168,9 @@ impl Page<'_> {
         let Some(table) = exercise::table(self.results) else { return };
         self.head(
             "One job in three shapes",
-            "A thousand records are read, converted for 20 µs each, and written: as a pool, as a pipeline and as a fan-out. \
-             `times faster`\nis over one record after another, on tokio; two processors can do twice as much. Behind a \
-             stroke stands the same with\ntokio's own tasks and channels.",
+            "A thousand records are read, converted for 20 µs each, and written: as a pool, as a pipeline \
+             and as a fan-out. `times faster` is over one record after another, on tokio; two processors \
+             can do twice as much. Behind a stroke stands the same with tokio's own tasks and channels.",
         );
         self.add(&table);
     }
@@ -178,8 +183,9 @@ impl Page<'_> {
         }
         self.head(
             "Scale",
-            "What one item costs as there are more of them. A curve is flat if no point costs more than 2.5 times one \
-             before it;\nwhere it is not, the cache is mostly why, and the peer's curve shows it.",
+            "What one item costs as there are more of them. A curve is flat if no point costs more than \
+             2.5 times one before it; where it is not, the cache is mostly why, and the peer's curve \
+             shows it.",
         );
         for shelf in &SHELVES {
             let own: Vec<_> = wanted.iter().filter(|family| family.file() == shelf.file).collect();
@@ -208,8 +214,8 @@ impl Page<'_> {
         if !panels.is_empty() {
             self.head(
                 "From which length on",
-                "`crossover` is a pool of two workers beside a task for each job, of which a semaphore lets some run; \
-                 `computing`\nis the pool beside rayon.",
+                "`crossover` is a pool of two workers beside a task for each job, of which a semaphore \
+                 lets some run; `computing` is the pool beside rayon.",
             );
             let title = "Our cost over the peer's, by the length of a job";
             let about = "both axes are scales of logarithms; below 1 ours is cheaper";
@@ -224,8 +230,8 @@ impl Page<'_> {
         }
         self.head(
             "How far rounds lie apart",
-            "Rows that wait for something: each round is a dot. `timer/lateness` is by how much a sleep of a moment ends \
-             too late, the\nmedian of each round.",
+            "Rows that wait for something: each round is a dot. `timer/lateness` is by how much a sleep of \
+             a moment ends too late, the median of each round.",
         );
         let title = "Every round of the rows that wait";
         let about = "a scale of logarithms, left is better; the thick line is the middle half of the rounds";
@@ -249,8 +255,8 @@ impl Page<'_> {
     fn losses(&mut self) {
         self.head(
             "Where we lose",
-            "Every row whose ratio is above 1 or whose goal is missed (**bold**), and why, as far as that is known. \
-             `processor` is\nthe ratio of processor time, where that of the wall stands first.",
+            "Every row whose ratio is above 1 or whose goal is missed (**bold**), and why, as far as that \
+             is known. `processor` is the ratio of processor time, where that of the wall stands first.",
         );
         self.add(&losses::section(self.results));
     }
@@ -274,13 +280,35 @@ impl Page<'_> {
     fn remade(&mut self) {
         let quick = if self.results.quick { " --quick" } else { "" };
         let text = format!(
-            "Two cores, nothing else running, and some minutes:\n\n```sh\ncargo xtask versus --setup-go\n\
-             cargo xtask versus{quick} --json versus.json --report BENCHMARKS.md\n```\n\n\
-             `--from versus.json` instead makes the page again from what was measured. `cargo xtask versus --check` \
-             fails where a goal is\nmissed, and `--instructions` counts instructions, which no load touches."
+            "Two cores, nothing else running, and some minutes:\n\n```sh\ncargo xtask versus \
+             --setup-go\ncargo xtask versus{quick} --json versus.json --report \
+             BENCHMARKS.md\n```\n\n`--from versus.json` instead makes the page again from what was \
+             measured. `cargo xtask versus --check` fails where a goal is missed, and `--instructions` \
+             counts instructions, which no load touches."
         );
         self.head("To make it again", &text);
     }
+}
+
+/// A paragraph in lines; what has lines of its own keeps them.
+fn wrapped(text: &str) -> String {
+    if text.contains('\n') {
+        return text.to_owned();
+    }
+    let (mut wrapped, mut column) = (String::new(), 0);
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > 110 {
+            wrapped.push('\n');
+            column = 0;
+        } else if column > 0 {
+            wrapped.push(' ');
+            column += 1;
+        }
+        wrapped += word;
+        column += length;
+    }
+    wrapped
 }
 
 /// Names and versions of those that are built in, or run beside us.

@@ -18,8 +18,8 @@ const WORDS: [(&str, &str); 9] = [
     ("seeds/pipeline/serial", "a loop"),
     (
         "seeds/pipeline/stages",
-        "not physical: handing an integer over costs more than squaring it, in any language; a pipeline of ours \
-         without buffers is one task, and so nearly the loop",
+        "not physical: handing an integer over costs more than squaring it, in any language; a pipeline of \
+         ours without buffers is one task, and so nearly the loop",
     ),
     ("seeds/pipeline-20us/", "two processors: two times at the most"),
     (

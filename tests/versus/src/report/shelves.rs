@@ -18,24 +18,24 @@ pub(super) const SHELVES: [Shelf; 10] = [
     Shelf {
         title: "weirs-runtime",
         file: "runtime",
-        about: "Tasks that do nothing, and timers. A task of ours is a cell that owns its future, in a task of \
-                the executor: it cannot be cheaper than that task alone, and the goals say how much dearer it \
-                may be.",
+        about: "Tasks that do nothing, and timers. A task of ours is a cell that owns its future, in a \
+                task of the executor: it cannot be cheaper than that task alone, and the goals say how \
+                much dearer it may be.",
         subjects: &["spawn", "timer", "task-bytes", "runtime", "block-on", "clock"],
     },
     Shelf {
         title: "weirs-scopes",
         file: "scopes",
-        about: "Scopes in one task beside `FuturesUnordered` and moro, parallel scopes beside `JoinSet` and \
-                plain spawning, tokens beside those of tokio-util, races and joins.",
+        about: "Scopes in one task beside `FuturesUnordered` and moro, parallel scopes beside `JoinSet` \
+                and plain spawning, tokens beside those of tokio-util, races and joins.",
         subjects: &["token", "select", "join", "task-scope", "scope", "scopes", "group"],
     },
     Shelf {
         title: "weirs-channels-utils",
         file: "channels-utils",
-        about: "The channel beside async-channel and tokio's, many streams as one and one stream as many, and \
-                several futures at once over a stream. The goals are for two cores that are free: on a crowded \
-                machine all channels come nearer to each other.",
+        about: "The channel beside async-channel and tokio's, many streams as one and one stream as many, \
+                and several futures at once over a stream. The goals are for two cores that are free: on a \
+                crowded machine all channels come nearer to each other.",
         subjects: &["channel", "merge", "tee", "concurrent", "channels", "broadcast"],
     },
     Shelf {
@@ -47,22 +47,22 @@ pub(super) const SHELVES: [Shelf; 10] = [
     Shelf {
         title: "weirs-resilience",
         file: "resilience",
-        about: "Breakers, stacks of policies and policies alone, around work that goes well at once: what is \
-                left is overhead, a few nanoseconds of it.",
+        about: "Breakers, stacks of policies and policies alone, around work that goes well at once: what \
+                is left is overhead, a few nanoseconds of it.",
         subjects: &["breaker", "stack", "policy", "budget", "resilience", "cache"],
     },
     Shelf {
         title: "weirs-pipelines",
         file: "pipelines",
-        about: "Pools, pipelines and `par_map` beside Go, beside loops by hand over channels of others, and \
-                beside a task for each job.",
+        about: "Pools, pipelines and `par_map` beside Go, beside loops by hand over channels of others, \
+                and beside a task for each job.",
         subjects: &["pipeline", "pool", "par-map", "workers", "crossover", "computing", "pipelines", "fan"],
     },
     Shelf {
         title: "weirs-actors",
         file: "actors",
-        about: "Messages, questions and lives of actors, beside a loop that reads an async-channel and beside \
-                the actors of others. An actor of ours is supervised; the loop is not.",
+        about: "Messages, questions and lives of actors, beside a loop that reads an async-channel and \
+                beside the actors of others. An actor of ours is supervised; the loop is not.",
         subjects: &["actors", "actor", "supervise", "supervisor", "children"],
     },
     Shelf {

@@ -64,9 +64,10 @@ fn what_is_written_now_is_read_back() {
 
 #[test]
 fn results_of_a_run_without_the_newer_fields_are_read() {
-    let old = "{ \"format\": 1, \"machine\": \"m\", \"rows\": [{ \"name\": \"a\", \"ours\": 1, \"peer\": null, \
-               \"peer_name\": null, \"unit\": \"ns\", \"ratio\": null, \"goal\": null, \"met\": null, \
-               \"spread\": { \"ours\": [1, 1], \"peer\": null, \"ratio\": null } }], \"missing\": [] }";
+    let old = "{ \"format\": 1, \"machine\": \"m\", \"rows\": [{ \"name\": \"a\", \"ours\": 1, \"peer\": \
+               null, \"peer_name\": null, \"unit\": \"ns\", \"ratio\": null, \"goal\": null, \"met\": \
+               null, \"spread\": { \"ours\": [1, 1], \"peer\": null, \"ratio\": null } }], \"missing\": [] \
+               }";
     let results = Results::read(old).unwrap();
     assert!(results.rows[0].rounds.is_empty() && results.about.is_empty());
     assert!(page(&results, "").0.contains("| machine | m |"));
