@@ -18,12 +18,14 @@ Measures the crates side by side with their peers, in one release build and one 
 usage: cargo xtask versus [OPTIONS]
 
   --list            show the measurements without running them
-  --only NAME       only the measurements of this name
-  --quick           few rounds: does it run at all?
-  --instructions    count instructions instead of time (needs valgrind)
-  --bless           with --instructions: keep today's counts as those to hold
-  --check           fail if a ratio crosses its bar
+  --only NAME       only the measurements with NAME in their names (may be repeated)
+  --quick           few rounds: less than five minutes for all
+  --check           fail if a goal is missed; missed rows are measured up to twice more
   --json FILE       write the results for a program to read
+  --report PLACE    write a page with plots: into a folder, or as PAGE.md with its plots in a folder beside it
+  --from FILE       with --report: of the results that an earlier run wrote with --json; nothing is measured
+  --instructions    count the instructions of single operations (needs valgrind)
+  --bless           with --instructions: keep the counts, whatever they are
   --setup-go        get a Go toolchain into the build folder, for the rows beside Go
 
 The options are read by the program itself, in tests/versus.

@@ -22,6 +22,7 @@
 #![allow(clippy::disallowed_methods, reason = "it measures real time, on threads of its own")]
 
 pub mod child;
+pub mod claims;
 pub mod go;
 pub mod instructions;
 pub mod json;
@@ -29,7 +30,9 @@ pub mod machine;
 pub mod measure;
 pub mod operations;
 pub mod peers;
+pub mod report;
 pub mod row;
 pub mod rows;
 pub mod statistics;
 pub mod table;
+pub mod verdict;

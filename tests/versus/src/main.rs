@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use options::{Command, Options};
 use weirs_versus::go;
+use weirs_versus::report::Results;
 
 fn main() -> ExitCode {
     match Options::parse(lexopt::Parser::from_env()) {
@@ -20,6 +21,10 @@ fn main() -> ExitCode {
         Ok(Command::SetUpGo) => report(go::set_up().map(|said| {
             println_quietly(&format!("{said}\n"));
             ExitCode::SUCCESS
+        })),
+        Ok(Command::Report(results, place)) => report(Results::read(&results).and_then(|results| {
+            println_quietly(&format!("{}\n", place.write(&results)?));
+            Ok(ExitCode::SUCCESS)
         })),
         Ok(Command::Child(task, times)) => report(task.run(times).map(|()| ExitCode::SUCCESS)),
         Ok(Command::Measure(options)) => report(run::run(options)),

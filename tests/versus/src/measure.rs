@@ -23,7 +23,7 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// Does it run at all, and about how fast? All rows in less than a minute.
+    /// Does it run at all, and about how fast? All rows in less than five minutes.
     pub const QUICK: Self = Self { rounds: 9, round: Duration::from_millis(6), long_rounds: 2 };
     /// All rows in some minutes.
     pub const FULL: Self = Self { rounds: 41, round: Duration::from_millis(20), long_rounds: 7 };
@@ -157,6 +157,17 @@ impl Experiment {
     /// A pair whose sides take a second for one operation.
     pub fn long_pair<const ROWS: usize>(rows: [Row; ROWS], pair: impl Fn() -> Pair<ROWS> + 'static) -> Self {
         Self::new(rows, move |effort| Ok(pair().take_turns_once(effort).to_vec()))
+    }
+
+    /// A pair of which one side takes many seconds for one operation: half of the rounds, and at least one.
+    pub fn longest_pair<const ROWS: usize>(
+        rows: [Row; ROWS],
+        pair: impl Fn() -> Pair<ROWS> + 'static,
+    ) -> Self {
+        Self::new(rows, move |effort| {
+            let long_rounds = effort.long_rounds.div_ceil(2);
+            Ok(pair().take_turns_once(Effort { long_rounds, ..effort }).to_vec())
+        })
     }
 
     /// The same pair at 10, 1,000 and 100,000 items; a side's operation is all of them, and its cost that of

@@ -8,6 +8,7 @@ use lexopt::{Arg, Parser, ValueExt};
 use weirs_versus::child::Task;
 use weirs_versus::instructions::{self, Kept};
 use weirs_versus::measure::{Effort, Experiment};
+use weirs_versus::report::Place;
 use weirs_versus::row::Row;
 use weirs_versus::rows;
 
@@ -18,9 +19,11 @@ usage: weirs-versus [OPTIONS]
 
   --list            show the measurements without running them
   --only NAME       only the measurements with NAME in their names (may be repeated)
-  --quick           few rounds: less than a minute for all
+  --quick           few rounds: less than five minutes for all
   --check           fail if a goal is missed; missed rows are measured up to twice more
   --json FILE       write the results for a program to read
+  --report PLACE    write a page with plots: into a folder, or as PAGE.md with its plots in a folder beside it
+  --from FILE       with --report: of the results that an earlier run wrote with --json; nothing is measured
   --instructions    count the instructions of single operations (needs valgrind)
   --bless           with --instructions: keep the counts, whatever they are
   --setup-go        install a Go toolchain for the rows beside Go, and nothing else
@@ -33,6 +36,8 @@ pub(crate) enum Command {
     /// Get a Go toolchain.
     SetUpGo,
     Measure(Options),
+    /// A report of results that are there.
+    Report(String, Place),
     /// What this program asks of itself.
     Child(Task, u64),
 }
@@ -48,12 +53,15 @@ pub(crate) struct Options {
     pub(crate) bless: bool,
     /// Opened before the work begins: a folder that is missing is found out at once.
     pub(crate) json: Option<(PathBuf, File)>,
+    /// The same.
+    pub(crate) report: Option<Place>,
 }
 
 impl Options {
     pub(crate) fn parse(mut parser: Parser) -> Result<Command, String> {
         let mut options = Self::default();
         let (mut json, mut experiment, mut child, mut times) = (None, None, None, 1);
+        let (mut from, mut report) = (None, None);
         while let Some(argument) = parser.next().map_err(text)? {
             match argument {
                 Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
@@ -65,6 +73,8 @@ impl Options {
                 Arg::Long("bless") => options.bless = true,
                 Arg::Long("setup-go") => return Ok(Command::SetUpGo),
                 Arg::Long("json") => json = Some(PathBuf::from(parser.value().map_err(text)?)),
+                Arg::Long("report") => report = Some(PathBuf::from(parser.value().map_err(text)?)),
+                Arg::Long("from") => from = Some(PathBuf::from(parser.value().map_err(text)?)),
                 Arg::Long("experiment") => experiment = Some(word(&mut parser)?),
                 Arg::Long("operation") => child = Some(Task::Operation(word(&mut parser)?)),
                 Arg::Long("resident") => child = Some(Task::Resident(word(&mut parser)?)),
@@ -78,12 +88,23 @@ impl Options {
         if options.bless && !options.instructions {
             return Err("--bless keeps instruction counts: say --instructions as well".to_owned());
         }
-        if options.list && json.is_some() {
-            return Err("--list runs nothing: there are no results for --json".to_owned());
+        if options.list && (json.is_some() || report.is_some()) {
+            return Err("--list runs nothing: there are no results for --json and --report".to_owned());
+        }
+        if let Some(from) = from {
+            let report = report.ok_or("--from measures nothing: say --report as well")?;
+            let Self { only, list, quick, check, instructions, bless, .. } = options;
+            if !only.is_empty() || list || quick || check || instructions || bless || json.is_some() {
+                return Err("--from measures nothing: it goes with --report alone".to_owned());
+            }
+            let results = std::fs::read_to_string(&from)
+                .map_err(|error| format!("cannot read {}: {error}", from.display()))?;
+            return Ok(Command::Report(results, Place::open(&report)?));
         }
         // Before the file is made: a name that is not known makes none.
         options.select(&options.candidates(&Kept::default()))?;
         options.json = json.map(create).transpose()?;
+        options.report = report.as_deref().map(Place::open).transpose()?;
         Ok(Command::Measure(options))
     }
 
@@ -198,5 +219,9 @@ mod tests {
     fn options_that_make_no_sense_together_are_errors() {
         assert!(parse(&["--bless"]).is_err());
         assert!(parse(&["--list", "--json", "x"]).is_err());
+        assert!(parse(&["--list", "--report", "x"]).is_err());
+        assert!(parse(&["--from", "x"]).unwrap_err().contains("--report"));
+        assert!(parse(&["--from", "x", "--report", "y", "--check"]).is_err());
+        assert!(parse(&["--from", "no/such.json", "--report", "y"]).unwrap_err().starts_with("cannot read "));
     }
 }

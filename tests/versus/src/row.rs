@@ -79,6 +79,20 @@ impl Unit {
             Self::Percent => "percent",
         }
     }
+
+    /// The unit that is written so.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [
+            Self::Nanoseconds,
+            Self::Bytes,
+            Self::Instructions,
+            Self::StepsPerSecond,
+            Self::Times,
+            Self::Each,
+            Self::Percent,
+        ];
+        all.into_iter().find(|unit| unit.name() == name)
+    }
 }
 
 /// A row and its numbers.
@@ -92,20 +106,22 @@ pub struct Measured {
     pub peer: Option<Spread>,
     /// The ratios of neighbouring rounds.
     pub ratio: Option<Spread>,
+    /// The rounds themselves.
+    pub rounds: Samples,
 }
 
 impl Measured {
     /// The row with what its rounds gave.
-    pub fn new(row: Row, samples: Samples) -> Self {
-        match samples {
-            Samples::Alone(ours) => Self { row, ours: Spread::of(ours), peer: None, ratio: None },
-            Samples::Pairs(pairs) => Self {
-                row,
-                ours: Spread::of(pairs.iter().map(|pair| pair.0)),
-                peer: Some(Spread::of(pairs.iter().map(|pair| pair.1))),
-                ratio: Some(Spread::of(pairs.iter().map(|pair| pair.0 / pair.1))),
-            },
-        }
+    pub fn new(row: Row, rounds: Samples) -> Self {
+        let (ours, peer, ratio) = match &rounds {
+            Samples::Alone(ours) => (Spread::of(ours.iter().copied()), None, None),
+            Samples::Pairs(pairs) => (
+                Spread::of(pairs.iter().map(|pair| pair.0)),
+                Some(Spread::of(pairs.iter().map(|pair| pair.1))),
+                Some(Spread::of(pairs.iter().map(|pair| pair.0 / pair.1))),
+            ),
+        };
+        Self { row, ours, peer, ratio, rounds }
     }
 
     /// Whether the goal is met; none without a goal, or without a peer to hold it against.

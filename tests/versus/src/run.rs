@@ -1,12 +1,16 @@
 //! A run: measures what is asked for, prints it, and judges it.
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use weirs_versus::instructions::{self, Kept};
-use weirs_versus::machine::{self, RUSTC};
+use weirs_versus::json::{self, Outcome};
+use weirs_versus::machine::{self, Machine, RUSTC};
 use weirs_versus::measure::{Effort, Experiment, Missing};
+use weirs_versus::report::Results;
 use weirs_versus::row::{Measured, Row};
-use weirs_versus::{child, json, table::Table};
+use weirs_versus::verdict::{Gap, Verdict};
+use weirs_versus::{child, table::Table};
 
 use crate::options::Options;
 
@@ -29,14 +33,14 @@ pub(crate) fn run(mut options: Options) -> Result<ExitCode, String> {
             `cargo run --release -p weirs-versus`"
             .to_owned());
     }
-    let machine = machine::line();
+    let (machine, start) = (Machine::now(), Instant::now());
     let mut run = Run {
         options: &options,
         experiments: &experiments,
         table: &table,
         measured: Vec::new(),
         missing: Vec::new(),
-        failed: false,
+        times: Vec::new(),
     };
     if options.instructions && !instructions::available() {
         run.miss_all(&Missing::Skipped("no valgrind here".to_owned()));
@@ -47,19 +51,26 @@ pub(crate) fn run(mut options: Options) -> Result<ExitCode, String> {
             run.look_again();
         }
     }
-    let Run { measured, missing, failed, .. } = run;
-    let mut outcome = judge(&options, &table, &measured);
-    if failed {
-        outcome = ExitCode::FAILURE;
-    }
+    let Run { measured, missing, times, .. } = run;
+    let seconds = start.elapsed().as_secs_f64();
+    let verdict = judge(&options, &table, &measured, &missing);
+    table.print(&times_told(measured.len(), seconds, &times));
     if options.bless {
         bless(&table, kept, &measured)?;
     }
-    if let Some((path, file)) = options.json.take() {
-        json::write(file, &machine, &measured, &missing)
+    let load = machine::load();
+    let outcome = Outcome { machine, load, quick: options.quick, seconds, rows: measured, missing, times };
+    let mut text = Vec::new();
+    json::write(&mut text, &outcome).map_err(|error| error.to_string())?;
+    if let Some((path, mut file)) = options.json.take() {
+        std::io::Write::write_all(&mut file, &text)
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
-    Ok(outcome)
+    if let Some(place) = &options.report {
+        let results = Results::read(&String::from_utf8_lossy(&text))?;
+        table.print(&place.write(&results)?);
+    }
+    Ok(verdict)
 }
 
 struct Run<'r> {
@@ -67,15 +78,14 @@ struct Run<'r> {
     experiments: &'r [Experiment],
     table: &'r Table,
     measured: Vec<Measured>,
-    /// Names and reasons.
-    missing: Vec<(String, String)>,
-    /// Something went wrong.
-    failed: bool,
+    missing: Vec<Gap>,
+    /// How many seconds each experiment took.
+    times: Vec<(String, f64)>,
 }
 
 impl Run<'_> {
     /// What the numbers are worth, and what they are.
-    fn open(&self, machine: &str, kept: &Kept) {
+    fn open(&self, machine: &Machine, kept: &Kept) {
         self.table.print(&format!("Measured {machine}."));
         if !self.options.instructions {
             self.table.print(
@@ -94,6 +104,7 @@ impl Run<'_> {
 
     fn measure_all(&mut self) {
         for experiment in self.experiments {
+            let start = Instant::now();
             match self.measure(experiment, self.options.quick) {
                 Ok(measured) => {
                     measured.iter().for_each(|measured| self.table.row(measured));
@@ -101,6 +112,7 @@ impl Run<'_> {
                 }
                 Err(missing) => self.miss(experiment, &missing),
             }
+            self.times.push((experiment.name().to_owned(), start.elapsed().as_secs_f64()));
         }
     }
 
@@ -112,6 +124,10 @@ impl Run<'_> {
         } else {
             child::measure(experiment.name(), quick)?
         };
+        if samples.len() != experiment.rows.len() {
+            let (rows, samples) = (experiment.rows.len(), samples.len());
+            return Err(Missing::Failed(format!("it has {rows} rows and gave numbers for {samples}")));
+        }
         let measured = experiment.rows.iter().cloned().zip(samples);
         let measured = measured.map(|(row, samples)| Measured::new(row, samples));
         Ok(measured.filter(|measured| self.options.wants(&measured.row)).collect())
@@ -156,43 +172,44 @@ impl Run<'_> {
             Missing::Skipped(reason) => ("skipped", reason),
             Missing::Failed(reason) => ("FAILED", reason),
         };
-        self.failed |= matches!(missing, Missing::Failed(_));
+        let failed = matches!(missing, Missing::Failed(_));
         for row in experiment.rows.iter().filter(|row| self.options.wants(row)) {
-            self.table.missing(row, verb, reason);
-            self.missing.push((row.name.clone(), reason.clone()));
+            let gap = Gap::new(&row.name, reason, failed);
+            self.table.missing(row, verb, &gap.reason);
+            self.missing.push(gap);
         }
     }
 }
 
 /// The last lines, and the exit status.
-fn judge(options: &Options, table: &Table, measured: &[Measured]) -> ExitCode {
-    let goals = measured.iter().filter(|measured| measured.met().is_some()).count();
-    let missed: Vec<&str> = measured
-        .iter()
-        .filter(|measured| measured.missed())
-        .map(|measured| measured.row.name.as_str())
-        .collect();
-    if goals > 0 {
-        table.print(&format!("\n{} of {goals} goals met", goals - missed.len()));
-    }
+fn judge(options: &Options, table: &Table, measured: &[Measured], missing: &[Gap]) -> ExitCode {
+    let verdict = Verdict::of(measured, missing);
+    table.print("");
+    verdict.lines().iter().for_each(|line| table.print(line));
     let fell =
         |measured: &&Measured| measured.ratio.is_some_and(|ratio| ratio.median * instructions::ALLOWED < 1.0);
-    if options.instructions && !options.bless && measured.iter().any(|measured| fell(&measured)) {
+    let counts = options.instructions && !options.bless;
+    if counts && measured.iter().any(|measured| fell(&measured)) {
         table.print("some counts fell: `--bless` keeps them, or what rises again later goes unseen");
     }
-    if missed.is_empty() {
-        return ExitCode::SUCCESS;
-    }
-    table.print(&format!("missed: {}", missed.join(", ")));
-    if options.instructions && !options.bless {
+    if counts && !verdict.missed.is_empty() {
         table.print("if that is the price of something better: `cargo xtask versus --instructions --bless`");
     }
     // An instruction count is not noisy, and needs no `--check` to be believed.
-    if (options.check || options.instructions) && !options.bless {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    let held = (options.check || options.instructions) && !options.bless;
+    if verdict.passes(held) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// How long it all took, and what took longest.
+fn times_told(rows: usize, seconds: f64, times: &[(String, f64)]) -> String {
+    let mut longest: Vec<_> = times.iter().filter(|(_, seconds)| *seconds >= 1.0).collect();
+    longest.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let longest: Vec<String> =
+        longest.iter().take(5).map(|(name, seconds)| format!("{name} {seconds:.0} s")).collect();
+    let (minutes, rest) = (seconds as u64 / 60, seconds as u64 % 60);
+    let longest =
+        if longest.is_empty() { String::new() } else { format!("; longest: {}", longest.join(", ")) };
+    format!("{rows} rows in {minutes} min {rest} s{longest}")
 }
 
 /// Keeps the counts that were made; those of operations that were not asked for stay, if they still hold.

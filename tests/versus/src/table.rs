@@ -82,7 +82,7 @@ impl Table {
     }
 
     fn line(&self, measured: &Measured) -> String {
-        let Measured { row, ours, peer, ratio } = measured;
+        let Measured { row, ours, peer, ratio, .. } = measured;
         let (name, peer_width) = (self.name, self.peer);
         let peer = match (peer, &row.peer) {
             (Some(peer), Some(name)) => format!("{:>NUMBER$}  {name}", written(peer.median, row.unit)),
@@ -116,7 +116,7 @@ fn flush() {
 }
 
 /// A ratio and the middle half of its rounds.
-fn written_ratio(ratio: Spread) -> String {
+pub(crate) fn written_ratio(ratio: Spread) -> String {
     if ratio.low == ratio.high {
         return format!("{:.2}", ratio.median);
     }
@@ -132,7 +132,7 @@ fn around(spread: Spread, unit: Unit) -> String {
 }
 
 /// A cost for people: three digits and a unit.
-fn written(cost: f64, unit: Unit) -> String {
+pub(crate) fn written(cost: f64, unit: Unit) -> String {
     match unit {
         Unit::Nanoseconds if cost.abs() < 1e3 => format!("{} ns", digits(cost)),
         Unit::Nanoseconds if cost.abs() < 1e6 => format!("{} us", digits(cost / 1e3)),

@@ -114,7 +114,7 @@ fn bytes(row: Row, key: &'static str) -> Experiment {
         }
         let bytes =
             |side: &str| child::resident(&format!("keyed-{key}/{side}"), KEYS).map_err(Missing::Failed);
-        let rounds = 0..effort.long_rounds.min(3);
+        let rounds = 0..effort.long_rounds.div_ceil(2).min(3);
         let pairs: Result<_, _> = rounds.map(|_| Ok((bytes("ours")?, bytes("peer")?))).collect();
         Ok(vec![Samples::Pairs(pairs?)])
     })

@@ -40,9 +40,10 @@ pub(super) fn experiments() -> Vec<Experiment> {
         Experiment::long_pair([Row::new("join/tasks/1000/futures", futures("join_all")).goal(1.2)], || {
             Pair::new(|_| [median_of(|| ours(SOME))], |_| [median_of(|| tokio_with(SOME, join_all))])
         }),
-        Experiment::long_pair([Row::new("join/tasks/100000/futures", futures("join_all")).goal(0.2)], || {
-            Pair::new(|_| [ours(MANY)], |_| [tokio_with(MANY, join_all)])
-        }),
+        Experiment::longest_pair(
+            [Row::new("join/tasks/100000/futures", futures("join_all")).goal(0.2)],
+            || Pair::new(|_| [ours(MANY)], |_| [tokio_with(MANY, join_all)]),
+        ),
         Experiment::long_pair([Row::new("join/growth/tokio-handles", itself()).goal(1.5)], || {
             Pair::new(|_| [ours(MANY)], |_| [median_of(|| ours(SOME))])
         }),
@@ -52,9 +53,10 @@ pub(super) fn experiments() -> Vec<Experiment> {
         Experiment::long_pair([Row::new("join/growth/in-turn", peer_in("tokio", "1,000"))], || {
             Pair::new(|_| [tokio_with(MANY, in_turn)], |_| [median_of(|| tokio_with(SOME, in_turn))])
         }),
-        Experiment::long_pair([Row::new("join/tasks/100000/unordered", futures("FuturesUnordered"))], || {
-            Pair::new(|_| [ours(MANY)], |_| [tokio_with(MANY, unordered)])
-        }),
+        Experiment::longest_pair(
+            [Row::new("join/tasks/100000/unordered", futures("FuturesUnordered"))],
+            || Pair::new(|_| [ours(MANY)], |_| [tokio_with(MANY, unordered)]),
+        ),
     ]
 }
 
