@@ -22,6 +22,7 @@
 #![allow(clippy::disallowed_methods, reason = "it measures real time, on threads of its own")]
 
 pub mod child;
+pub mod claims;
 pub mod go;
 pub mod instructions;
 pub mod json;
