@@ -11,9 +11,7 @@
 //! Two allocations are the strings.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::hint::black_box;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +21,7 @@ use weirs_pipelines::{Pipeline, WorkerPool};
 use weirs_runtime::Runtime;
 
 use super::hosts::{Host, TokioCurrentThread};
-use super::seeds::{Goal, Line};
+use super::seeds::{Line, List};
 use super::sides::{rounds, spin, words};
 use crate::child::{self, Count};
 use crate::measure::Experiment;
@@ -35,9 +33,8 @@ const PLACES: usize = 64;
 const RECORDS: u64 = 1_000;
 const WORK: Duration = Duration::from_micros(20);
 
-type Batch = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// A runtime, how many records, and how many rounds of computing for each.
-type Way = fn(Runtime, u64, u64) -> Batch;
+type Way = fn(Runtime, u64, u64) -> List;
 
 /// The three, ours and by hand, by the names under which they are counted.
 const WAYS: [(&str, Way); 6] = [
@@ -52,7 +49,7 @@ const WAYS: [(&str, Way); 6] = [
 pub(super) fn experiments() -> Vec<Experiment> {
     let mut all = Vec::new();
     for (shape, way) in [("pool", pool as Way), ("pipeline", pipeline), ("fan-out", fan_out)] {
-        let line = Line::new(format!("batch/{shape}"), RECORDS, Goal::All);
+        let line = Line::new(format!("batch/{shape}"), RECORDS, true);
         let ours = move |runtime| way(runtime, RECORDS, rounds(WORK));
         all.extend(line.beside_go(ours, move || {
             let (work, places) = (rounds(WORK), PLACES as u64);
@@ -117,7 +114,7 @@ impl Output {
     }
 }
 
-fn pool(runtime: Runtime, records: u64, rounds: u64) -> Batch {
+fn pool(runtime: Runtime, records: u64, rounds: u64) -> List {
     Box::pin(async move {
         let work = move |record: String| async move { Ok::<_, Infallible>(convert(&record, rounds)) };
         let builder = WorkerPool::builder(work).workers(WORKERS).queue(PLACES).unread(PLACES);
@@ -134,7 +131,7 @@ fn pool(runtime: Runtime, records: u64, rounds: u64) -> Batch {
     })
 }
 
-fn pipeline(runtime: Runtime, records: u64, rounds: u64) -> Batch {
+fn pipeline(runtime: Runtime, records: u64, rounds: u64) -> List {
     Box::pin(async move {
         let half = move |record: String| {
             spin(rounds / 2);
@@ -152,7 +149,7 @@ fn pipeline(runtime: Runtime, records: u64, rounds: u64) -> Batch {
     })
 }
 
-fn fan_out(runtime: Runtime, records: u64, rounds: u64) -> Batch {
+fn fan_out(runtime: Runtime, records: u64, rounds: u64) -> List {
     Box::pin(async move {
         let work = move |record: String| async move { Ok::<_, Infallible>(convert(&record, rounds)) };
         let plan = Pipeline::source(stream::iter((0..records).map(read)))
@@ -184,7 +181,7 @@ async fn write(mut results: mpsc::Receiver<String>, records: u64) {
     assert_eq!(output.written, records);
 }
 
-fn pool_by_hand(records: u64, rounds: u64) -> Batch {
+fn pool_by_hand(records: u64, rounds: u64) -> List {
     Box::pin(async move {
         let receiver = Arc::new(Mutex::new(reader(records)));
         let (results, finished) = mpsc::channel(PLACES);
@@ -203,7 +200,7 @@ fn pool_by_hand(records: u64, rounds: u64) -> Batch {
     })
 }
 
-fn pipeline_by_hand(records: u64, rounds: u64) -> Batch {
+fn pipeline_by_hand(records: u64, rounds: u64) -> List {
     Box::pin(async move {
         let mut records_read = reader(records);
         let (sender, mut halves) = mpsc::channel(PLACES);
@@ -224,7 +221,7 @@ fn pipeline_by_hand(records: u64, rounds: u64) -> Batch {
 }
 
 /// One that deals the records out, a channel for each worker, and one channel that all of them send to.
-fn fan_out_by_hand(records: u64, rounds: u64) -> Batch {
+fn fan_out_by_hand(records: u64, rounds: u64) -> List {
     Box::pin(async move {
         let (results, merged) = mpsc::channel(PLACES);
         let mut inputs = Vec::new();
@@ -247,4 +244,17 @@ fn fan_out_by_hand(records: u64, rounds: u64) -> Batch {
         });
         write(merged, records).await;
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_writes_all_records() {
+        for (name, _) in WAYS {
+            batch(name).expect("it is one of them")(1_000);
+        }
+        assert!(batch("batch/dance").is_none());
+    }
 }

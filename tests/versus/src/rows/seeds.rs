@@ -8,10 +8,9 @@
 //!
 //! # What waits
 //! The jobs of a pool wait for 1 ms, those of a fan-out for 100 us, and pictures take 10 ms, as in the
-//! documents. Nobody wakes at the nanosecond: the system adds 50 us, Go waits in whole milliseconds when it
-//! has nothing else to do, and so does tokio, which rounds up: a millisecond takes two. Ours on smol and
-//! async-std is as exact as the system. On tokio our clock is tokio's, so these rows have their goal beside
-//! tokio, and beside Go only where Go's clock is no finer.
+//! documents. Nobody wakes at the nanosecond: the system adds 50 us; Go, when it has nothing else to do,
+//! waits for whole milliseconds, so that 100 us take ten times as long; tokio's sleep waits for whole ones,
+//! and one more. Our clock is our own on every runtime, tokio's too, and as exact as the system's.
 //!
 //! # What computes
 //! Two processors do twice as much as one, and not four or eight times. A pipeline of bare integers is slower
@@ -25,6 +24,7 @@ mod pool;
 
 use std::future::Future;
 use std::hint::black_box;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc};
@@ -32,7 +32,7 @@ use weirs_runtime::Runtime;
 
 use super::hosts::{AsyncStdGlobal, Host, SmolTwoThreads, TokioMultiThread};
 use crate::go::{self, Module, Program};
-use crate::measure::{Experiment, Pair, Side, wall};
+use crate::measure::{Experiment, Pair, Side, wall_and_cpu};
 use crate::peers::peer_in;
 use crate::row::Row;
 
@@ -41,6 +41,11 @@ pub(super) fn experiments() -> Vec<Experiment> {
     tables.iter().flat_map(|table| table()).collect()
 }
 
+/// All jobs of a line, done once. Boxed, so that the compiler makes each for one runtime and not for three.
+pub(super) type List = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+type Lists = Arc<dyn Fn(Runtime) -> List + Send + Sync>;
+
 /// A line of a table.
 #[derive(Clone)]
 pub(super) struct Line {
@@ -48,97 +53,75 @@ pub(super) struct Line {
     pub(super) name: String,
     /// So many jobs are one operation; the cost is that of one of them.
     pub(super) jobs: u64,
-    /// What we shall not exceed.
-    pub(super) goal: Goal,
-}
-
-/// Where we are not to be slower.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Goal {
-    /// Beside everybody.
-    All,
-    /// Beside everybody but Go on tokio, whose clock is coarser than Go's.
-    NotGoOnTokio,
-    /// It is not ours to decide.
-    None,
+    /// Whether we are not to be slower.
+    pub(super) has_goal: bool,
 }
 
 impl Line {
-    pub(super) fn new(name: impl Into<String>, jobs: u64, goal: Goal) -> Self {
-        Self { name: name.into(), jobs, goal }
+    pub(super) fn new(name: impl Into<String>, jobs: u64, has_goal: bool) -> Self {
+        Self { name: name.into(), jobs, has_goal }
     }
 
     /// Ours on three runtimes, each beside a program in Go.
-    pub(super) fn beside_go<F>(
+    pub(super) fn beside_go(
         &self,
-        ours: impl Fn(Runtime) -> F + Copy + Send + 'static,
+        ours: impl Fn(Runtime) -> List + Copy + Send + Sync + 'static,
         go: impl Fn() -> Vec<String> + Copy + 'static,
-    ) -> Vec<Experiment>
-    where
-        F: Future<Output = ()> + Send,
-    {
+    ) -> Vec<Experiment> {
+        let ours: Lists = Arc::new(ours);
         vec![
-            self.on("smol", self.goal != Goal::None, SmolTwoThreads::new, ours, go),
-            self.on("async-std", self.goal != Goal::None, || AsyncStdGlobal, ours, go),
-            self.on("tokio", self.goal == Goal::All, TokioMultiThread::new, ours, go),
+            self.on("smol", SmolTwoThreads::new, Arc::clone(&ours), go),
+            self.on("async-std", || AsyncStdGlobal, Arc::clone(&ours), go),
+            self.on("tokio", TokioMultiThread::new, ours, go),
         ]
     }
 
     /// Ours on tokio, beside one that is written with what tokio has.
-    pub(super) fn beside_tokio<F, G>(
+    pub(super) fn beside_tokio(
         &self,
-        ours: impl Fn(Runtime) -> F + Copy + Send + 'static,
-        by_hand: impl Fn() -> G + Copy + Send + 'static,
-    ) -> Experiment
-    where
-        F: Future<Output = ()> + Send,
-        G: Future<Output = ()> + Send,
-    {
+        ours: impl Fn(Runtime) -> List + Copy + Send + Sync + 'static,
+        by_hand: impl Fn() -> List + Copy + Send + Sync + 'static,
+    ) -> Experiment {
         let jobs = self.jobs;
-        let row = self.row("tokio", "tokio", peer_in("tokio", "spawn and mpsc"), self.goal != Goal::None);
-        Experiment::new([row], move |effort| {
+        let rows = self.rows("tokio", "tokio", peer_in("tokio", "spawn and mpsc"));
+        Experiment::new(rows, move |effort| {
             let host = TokioMultiThread::new();
-            let by_hand = lists(host.clone(), jobs, move |_| by_hand());
-            let mut pair = Pair::new(lists(host, jobs, ours), by_hand).waits();
+            let by_hand = lists(host.clone(), jobs, Arc::new(move |_| by_hand()));
+            let mut pair = Pair::new(lists(host, jobs, Arc::new(ours)), by_hand).waits();
             Ok(pair.take_turns_in_time(effort).to_vec())
         })
     }
 
-    fn on<H: Host, F>(
+    fn on<H: Host>(
         &self,
         name: &str,
-        has_goal: bool,
         host: fn() -> H,
-        ours: impl Fn(Runtime) -> F + Copy + Send + 'static,
+        ours: Lists,
         go: impl Fn() -> Vec<String> + 'static,
-    ) -> Experiment
-    where
-        F: Future<Output = ()> + Send,
-    {
+    ) -> Experiment {
         let jobs = self.jobs;
-        Experiment::new([self.row(name, "go", go::peer(), has_goal)], move |effort| {
+        Experiment::new(self.rows(name, "go", go::peer()), move |effort| {
             let mut program = Program::start(Module::Plain, &go())?;
-            let go = move |lists| [program.run(lists)[0] / jobs as f64];
-            let mut pair = Pair::new(lists(host(), jobs, ours), go).waits();
+            let go = move |lists| program.run(lists).map(|cost| cost / jobs as f64);
+            let mut pair = Pair::new(lists(host(), jobs, Arc::clone(&ours)), go).waits();
             Ok(pair.take_turns_in_time(effort).to_vec())
         })
     }
 
-    fn row(&self, host: &str, by: &str, peer: String, has_goal: bool) -> Row {
+    /// One for the time on the wall, and beside it one for the processors'.
+    fn rows(&self, host: &str, by: &str, peer: String) -> [Row; 2] {
         let row = Row::new(format!("{}/{host}/{by}", self.name), peer);
-        if has_goal { row.goal(1.0) } else { row }
+        let cpu = row.beside("cpu");
+        [if self.has_goal { row.goal(1.0) } else { row }, cpu]
     }
 }
 
 /// An operation is the whole list; its cost is that of one of its jobs.
-fn lists<H: Host, F>(host: H, jobs: u64, list: impl Fn(Runtime) -> F + Copy + Send + 'static) -> Side<1>
-where
-    F: Future<Output = ()> + Send,
-{
+fn lists<H: Host>(host: H, jobs: u64, list: Lists) -> Side<2> {
     let runtime = host.runtime();
     Box::new(move |lists| {
-        let runtime = runtime.clone();
-        wall(lists * jobs, || {
+        let (runtime, list) = (runtime.clone(), Arc::clone(&list));
+        wall_and_cpu(lists * jobs, || {
             host.run(async move {
                 for _ in 0..lists {
                     list(runtime.clone()).await;

@@ -16,7 +16,7 @@ use weirs_pipelines::WorkerPool;
 use weirs_runtime::Runtime;
 
 use super::super::sides::words;
-use super::{Goal, Line};
+use super::{Line, List};
 use crate::measure::Experiment;
 
 const TIME: Duration = Duration::from_millis(10);
@@ -44,14 +44,14 @@ pub(super) fn experiments() -> Vec<Experiment> {
 fn rows(batch: Batch) -> Vec<Experiment> {
     let Batch { workers, pictures, is_limited } = batch;
     let kind = if is_limited { "limited" } else { "free" };
-    let goal = if is_limited && workers == 50 { Goal::None } else { Goal::NotGoOnTokio };
-    let line = Line::new(format!("seeds/batch/{kind}-{workers}"), pictures, goal);
-    let ours = move |runtime| ours(runtime, batch);
+    let holds = is_limited && workers == 50;
+    let line = Line::new(format!("seeds/batch/{kind}-{workers}"), pictures, !holds);
+    let ours = move |runtime| -> List { Box::pin(ours(runtime, batch)) };
     let mut all = line.beside_go(ours, move || {
         let rate = if is_limited { PER_SECOND } else { 0 };
         words("seed-batch", &[workers as u64, pictures, TIME.as_micros() as u64, rate])
     });
-    all.push(line.beside_tokio(ours, move || by_hand(batch)));
+    all.push(line.beside_tokio(ours, move || Box::pin(by_hand(batch))));
     all
 }
 

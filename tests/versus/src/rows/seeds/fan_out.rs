@@ -11,7 +11,7 @@ use weirs_pipelines::Pipeline;
 use weirs_runtime::Runtime;
 
 use super::super::sides::{rounds, spin, words};
-use super::{Goal, Line, tokio_workers};
+use super::{Line, List, tokio_workers};
 use crate::measure::Experiment;
 
 const JOBS: u64 = 100;
@@ -29,44 +29,50 @@ pub(super) fn experiments() -> Vec<Experiment> {
 }
 
 fn waiting(workers: usize) -> Vec<Experiment> {
-    let line = Line::new(format!("seeds/fan-out/{workers}"), JOBS, Goal::NotGoOnTokio);
-    let ours = move |runtime| waits(runtime, workers);
+    let line = Line::new(format!("seeds/fan-out/{workers}"), JOBS, true);
+    let ours = move |runtime| -> List { Box::pin(waits(runtime, workers)) };
     let mut all = line.beside_go(ours, move || match workers {
         1 => words("seed-loop", &[JOBS, 100, 0]),
         _ => words("seed-fan-out", &[workers as u64, JOBS, 100, 0]),
     });
-    all.push(line.beside_tokio(ours, move || async move {
-        let work = |job: u64| async move {
-            tokio::time::sleep(TIME).await;
-            job * job
-        };
-        match workers {
-            1 => {
-                for job in 0..JOBS {
-                    black_box(work(job).await);
+    all.push(line.beside_tokio(ours, move || {
+        Box::pin(async move {
+            let work = |job: u64| async move {
+                tokio::time::sleep(TIME).await;
+                job * job
+            };
+            match workers {
+                1 => {
+                    for job in 0..JOBS {
+                        black_box(work(job).await);
+                    }
                 }
+                _ => tokio_workers(workers, JOBS, work).await,
             }
-            _ => tokio_workers(workers, JOBS, work).await,
-        }
+        })
     }));
     all
 }
 
 fn computing(workers: usize) -> Vec<Experiment> {
     // One worker is a loop, and so is Go's: the compilers are what is compared.
-    let goal = if workers == 1 { Goal::None } else { Goal::All };
-    let line = Line::new(format!("seeds/fan-out-cpu/{workers}"), JOBS, goal);
-    let ours = move |runtime| computes(runtime, workers);
+    let line = Line::new(format!("seeds/fan-out-cpu/{workers}"), JOBS, workers > 1);
+    let ours = move |runtime| -> List { Box::pin(computes(runtime, workers)) };
     let mut all = line.beside_go(ours, move || match workers {
         1 => words("seed-loop", &[JOBS, 0, rounds(TIME)]),
         _ => words("seed-fan-out", &[workers as u64, JOBS, 0, rounds(TIME)]),
     });
-    all.push(line.beside_tokio(ours, move || async move {
-        let rounds = rounds(TIME);
-        match workers {
-            1 => in_a_loop(rounds),
-            _ => tokio_workers(workers, JOBS, move |job| async move { job.wrapping_add(spin(rounds)) }).await,
-        }
+    all.push(line.beside_tokio(ours, move || {
+        Box::pin(async move {
+            let rounds = rounds(TIME);
+            match workers {
+                1 => in_a_loop(rounds),
+                _ => {
+                    tokio_workers(workers, JOBS, move |job| async move { job.wrapping_add(spin(rounds)) })
+                        .await
+                }
+            }
+        })
     }));
     all
 }

@@ -12,7 +12,7 @@ use weirs_pipelines::WorkerPool;
 use weirs_runtime::Runtime;
 
 use super::super::sides::words;
-use super::{Goal, Line, tokio_workers};
+use super::{Line, List, tokio_workers};
 use crate::measure::Experiment;
 
 const WAIT: Duration = Duration::from_millis(1);
@@ -20,22 +20,29 @@ const JOBS: u64 = 1_000;
 const IN_A_ROW: u64 = 20;
 
 pub(super) fn experiments() -> Vec<Experiment> {
-    let serial = Line::new("seeds/pool/serial", IN_A_ROW, Goal::NotGoOnTokio);
-    let mut all = serial.beside_go(one_by_one, || words("seed-loop", &[IN_A_ROW, 1_000, 0]));
-    all.push(serial.beside_tokio(one_by_one, || async {
-        for _ in 0..IN_A_ROW {
-            tokio::time::sleep(WAIT).await;
-        }
-    }));
+    let serial = Line::new("seeds/pool/serial", IN_A_ROW, true);
+    let mut all = serial
+        .beside_go(|runtime| Box::pin(one_by_one(runtime)), || words("seed-loop", &[IN_A_ROW, 1_000, 0]));
+    all.push(serial.beside_tokio(
+        |runtime| Box::pin(one_by_one(runtime)),
+        || {
+            Box::pin(async {
+                for _ in 0..IN_A_ROW {
+                    tokio::time::sleep(WAIT).await;
+                }
+            })
+        },
+    ));
     for workers in [10, 100] {
-        let line = Line::new(format!("seeds/pool/{workers}"), JOBS, Goal::NotGoOnTokio);
-        let ours = move |runtime| pool(runtime, workers);
+        let line = Line::new(format!("seeds/pool/{workers}"), JOBS, true);
+        let ours = move |runtime| -> List { Box::pin(pool(runtime, workers)) };
         all.extend(line.beside_go(ours, move || words("seed-pool", &[workers as u64, JOBS, 1_000])));
         all.push(line.beside_tokio(ours, move || {
-            tokio_workers(workers, JOBS, |job| async move {
+            let work = |job| async move {
                 tokio::time::sleep(WAIT).await;
                 job * 2
-            })
+            };
+            Box::pin(tokio_workers(workers, JOBS, work))
         }));
     }
     all
