@@ -37,7 +37,24 @@ var programs = map[string]func(numbers []int) program{
 	"serial":     serial,
 	"stages":     stages,
 	"batches":    batches,
+
+	"seed-loop":     seedLoop,
+	"seed-pool":     seedPool,
+	"seed-fan-out":  seedFanOut,
+	"seed-numbers":  seedNumbers,
+	"seed-stages":   seedStages,
+	"seed-spinning": seedSpinning,
+	"seed-batch":    seedBatch,
+
+	"batch-pool":     batchPool,
+	"batch-pipeline": batchPipeline,
+	"batch-fan-out":  batchFanOut,
+
+	"echo": echo,
 }
+
+// What it is told.
+var lines = bufio.NewScanner(os.Stdin)
 
 func main() {
 	if len(os.Args) < 2 || programs[os.Args[1]] == nil {
@@ -53,7 +70,6 @@ func main() {
 		numbers = append(numbers, number(word))
 	}
 	do := programs[os.Args[1]](numbers)
-	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		items := number(lines.Text())
 		cpu, start := processorTime(), time.Now()

@@ -102,9 +102,23 @@ pub(crate) fn resident(name: &str, tasks: u64) -> Result<f64, String> {
     printed.trim().parse().map_err(|_| format!("the child said `{printed}`"))
 }
 
-/// What a way of doing something allocates for each item in the long run, in a fresh process of the program
-/// whose allocator counts. That one is built beside this one.
+/// What the program counts whose allocator does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Count {
+    /// Allocations for each item in the long run.
+    Allocations,
+    /// The most bytes that are in use at one time.
+    PeakBytes,
+}
+
+/// What a way of doing something allocates for each item in the long run.
 pub(crate) fn allocations(way: &str) -> Result<f64, Missing> {
+    counted(way, Count::Allocations)
+}
+
+/// What a way of doing something allocates, in a fresh process of the program whose allocator counts. That one
+/// is built beside this one.
+pub(crate) fn counted(way: &str, count: Count) -> Result<f64, Missing> {
     let failed = |error: String| Missing::Failed(error);
     let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
     let counted = program.with_file_name(format!("counted{}", std::env::consts::EXE_SUFFIX));
@@ -112,7 +126,7 @@ pub(crate) fn allocations(way: &str) -> Result<f64, Missing> {
         return Err(Missing::Skipped("the program that counts is not built: `--bins` builds it".to_owned()));
     }
     let mut command = Command::new(counted);
-    command.arg(way);
+    command.arg(way).args(matches!(count, Count::PeakBytes).then_some("peak"));
     let printed = output_of(command).map_err(failed)?.0;
     printed.trim().parse().map_err(|_| failed(format!("the child said `{printed}`")))
 }

