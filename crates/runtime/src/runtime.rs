@@ -55,7 +55,7 @@ struct Inner {
 impl Runtime {
     /// A runtime on this spawner, in real time.
     ///
-    /// It has no place for blocking jobs: [`Runtime::from`] an adapter brings one, and
+    /// It has no place for blocking jobs: `Runtime::from(adapter)` brings one, and
     /// [`with_blocking`](Self::with_blocking) gives it any.
     #[cfg(not(target_family = "wasm"))]
     pub fn new(spawner: impl Spawn + Send + Sync + 'static) -> Self {
