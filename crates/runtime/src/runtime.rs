@@ -53,8 +53,10 @@ struct Inner {
 }
 
 impl Runtime {
-    /// A runtime on this spawner, in real time. It has no place for blocking jobs: [`Runtime::from`] an adapter
-    /// brings one, [`with_blocking`](Self::with_blocking) gives it any.
+    /// A runtime on this spawner, in real time.
+    ///
+    /// It has no place for blocking jobs: `Runtime::from(adapter)` brings one, and
+    /// [`with_blocking`](Self::with_blocking) gives it any.
     #[cfg(not(target_family = "wasm"))]
     pub fn new(spawner: impl Spawn + Send + Sync + 'static) -> Self {
         Self::with_parts(spawner, Clock::default())

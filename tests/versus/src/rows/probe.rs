@@ -2,10 +2,11 @@
 //! (`src/bin/tokio_probe.rs`): both are processes that check the same ten thousand endpoints, a thousand at
 //! once. The fleet is a process of its own, on loopback.
 //!
-//! The time is that of the whole process for one endpoint. Most of it is the time limit of the endpoints that
-//! hang, so it says whether one of them is in the way of its own work, and not much more. The bytes are what
-//! the process had at most of memory of its own, for one endpoint: heap and stacks. `resident` counts the
-//! pages of its program file, too; ours holds four runtimes and more policies, and so is three times as large.
+//! The time is that of the whole process for one endpoint. Most of it is the time limit of the endpoints
+//! that hang, so it says whether one of them is in the way of its own work, and not much more. The bytes are
+//! what the process had at most of memory of its own, for one endpoint: heap and stacks. `resident` counts
+//! the pages of its program file, too; ours holds four runtimes and more policies, and so is three times as
+//! large.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
