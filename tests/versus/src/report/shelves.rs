@@ -14,7 +14,7 @@ pub(super) struct Shelf {
 }
 
 /// The sections, in their order. The last takes what no other knows.
-pub(super) const SHELVES: [Shelf; 10] = [
+pub(super) const SHELVES: [Shelf; 11] = [
     Shelf {
         title: "weirs-runtime",
         file: "runtime",
@@ -76,6 +76,12 @@ pub(super) const SHELVES: [Shelf; 10] = [
         file: "programs",
         about: "Servers and jobs as a program would have them, beside the same in Go and in plain tokio.",
         subjects: &["echo", "batch", "idle", "seeds"],
+    },
+    Shelf {
+        title: "Instruction counts",
+        file: "instructions",
+        about: "Instructions of single operations beside those that were kept before: what no load touches.",
+        subjects: &["instructions"],
     },
     Shelf { title: "Other rows", file: "others", about: "What belongs to no crate above.", subjects: &[] },
 ];
