@@ -36,7 +36,17 @@ pub(super) const SHELVES: [Shelf; 11] = [
         about: "The channel beside async-channel and tokio's, many streams as one and one stream as many, \
                 and several futures at once over a stream. The goals are for two cores that are free: on a \
                 crowded machine all channels come nearer to each other.",
-        subjects: &["channel", "merge", "tee", "concurrent", "channels", "broadcast"],
+        subjects: &[
+            "channel",
+            "merge",
+            "tee",
+            "concurrent",
+            "channels",
+            "broadcast",
+            "watch",
+            "oneshot",
+            "bridge",
+        ],
     },
     Shelf {
         title: "weirs-limiters",
