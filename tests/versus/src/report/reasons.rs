@@ -92,6 +92,13 @@ const REASONS: &[(&str, &str)] = &[
     ("par-map/*/*/buffered", "the peer runs all in one task: handing a job over costs more than adding one"),
     ("par-map", "each job goes to a worker and its result comes back, through locks"),
     ("computing", "rayon's threads steal from each other; ours take from one queue"),
+    // Whole programs
+    ("echo/*/smol", "its sockets ask the system anew for each line; those of Go do once for each connection"),
+    (
+        "echo/*/async-std",
+        "its sockets ask the system anew for each line; those of Go do once for each connection",
+    ),
+    ("echo/one", "one task does what Go's goroutines share: Go has nothing of the kind"),
     // weirs-actors
     (
         "actors/tell",
