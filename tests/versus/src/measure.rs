@@ -167,11 +167,6 @@ impl Experiment {
         Self::new(rows, move |effort| Ok(pair().take_turns(effort).to_vec()))
     }
 
-    /// A pair whose sides take a second for one operation.
-    pub fn long_pair<const ROWS: usize>(rows: [Row; ROWS], pair: impl Fn() -> Pair<ROWS> + 'static) -> Self {
-        Self::new(rows, move |effort| Ok(pair().take_turns_once(effort).to_vec()))
-    }
-
     /// A pair of which one side takes many seconds for one operation: half of the rounds, and at least one.
     pub fn longest_pair<const ROWS: usize>(
         rows: [Row; ROWS],
@@ -181,6 +176,11 @@ impl Experiment {
             let long_rounds = effort.long_rounds.div_ceil(2);
             Ok(pair().take_turns_once(Effort { long_rounds, ..effort }).to_vec())
         })
+    }
+
+    /// A pair whose sides take a second for one operation.
+    pub fn long_pair<const ROWS: usize>(rows: [Row; ROWS], pair: impl Fn() -> Pair<ROWS> + 'static) -> Self {
+        Self::new(rows, move |effort| Ok(pair().take_turns_once(effort).to_vec()))
     }
 
     /// The same pair at 10, 1,000 and 100,000 items; a side's operation is all of them, and its cost that of

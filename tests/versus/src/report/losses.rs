@@ -24,7 +24,8 @@ const NEAR: &str = "the middle half of the rounds reaches the goal";
 pub(super) fn lost(entry: &Entry) -> bool {
     // What is no number was not won. How flat a curve is is at least 1.
     let dearer = entry.ratio.is_some_and(|ratio| ratio.median.is_nan() || ratio.median > 1.0);
-    dearer && entry.unit != Unit::Times || entry.met() == Some(false)
+    let unjudged = entry.goal.is_some() && entry.ratio.is_none();
+    dearer && entry.unit != Unit::Times || entry.met() == Some(false) || unjudged
 }
 
 /// The section.
@@ -57,7 +58,7 @@ pub(super) fn section(results: &Results) -> String {
 
 fn why(row: &Entry) -> String {
     let known = reason(&row.name);
-    let Some(ratio) = row.ratio else { return known.unwrap_or(UNKNOWN).to_owned() };
+    let Some(ratio) = row.ratio else { return "it has a goal, and no ratio to hold against it".to_owned() };
     let missed = row.met() == Some(false);
     if !missed && ratio.low <= 1.0 && ratio.high >= 1.0 && ratio.low < ratio.high {
         return LEVEL.to_owned();

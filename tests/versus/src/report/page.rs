@@ -128,7 +128,7 @@ impl Page<'_> {
     /// A section for a crate: its chart, and all of its rows.
     fn shelf(&mut self, shelf: &Shelf) {
         let results = self.results;
-        let own = |row: &&Entry| shelf_of(&row.name) == shelf && !row.name.starts_with("seeds/");
+        let own = |row: &&Entry| shelf_of(&row.name) == shelf && !seeds::is_case(row);
         let rows: Vec<&Entry> = results.rows.iter().filter(own).collect();
         if rows.is_empty() {
             return;
@@ -243,7 +243,7 @@ impl Page<'_> {
         if rows.is_empty() {
             return;
         }
-        self.head("Memory", "Bytes for one idle task, actor, token, key or connection.");
+        self.head("Memory", "Bytes for one idle task, actor, token, key or connection; `peak-bytes` is all that is in use at once.");
         let drawn: Vec<&Entry> = rows.iter().filter(|row| row.ratio.is_some()).copied().collect();
         if !drawn.is_empty() {
             let title = "Bytes beside the peers";

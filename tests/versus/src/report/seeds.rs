@@ -39,6 +39,11 @@ struct Case<'r> {
     rows: Vec<(&'r str, &'r str, &'r Entry)>,
 }
 
+/// Whether a row has its place in the table.
+pub(super) fn is_case(entry: &Entry) -> bool {
+    entry.name.starts_with("seeds/") && entry.parts().len() == 5
+}
+
 /// The table; nothing where no such row was measured.
 pub(super) fn table(results: &Results) -> Option<String> {
     let cases = cases(results);
@@ -127,7 +132,7 @@ fn told(cost: f64, base: Option<f64>) -> String {
 
 fn cases(results: &Results) -> Vec<Case<'_>> {
     let mut cases: Vec<Case<'_>> = Vec::new();
-    for entry in results.rows.iter().filter(|entry| entry.name.starts_with("seeds/")) {
+    for entry in results.rows.iter().filter(|entry| is_case(entry)) {
         let parts = entry.parts();
         let [_, _, _, host, peer] = parts[..] else { continue };
         let name = &entry.name[..entry.name.len() - host.len() - peer.len() - 2];

@@ -14,7 +14,7 @@ pub(super) struct Shelf {
 }
 
 /// The sections, in their order. The last takes what no other knows.
-pub(super) const SHELVES: [Shelf; 10] = [
+pub(super) const SHELVES: [Shelf; 11] = [
     Shelf {
         title: "weirs-runtime",
         file: "runtime",
@@ -36,7 +36,17 @@ pub(super) const SHELVES: [Shelf; 10] = [
         about: "The channel beside async-channel and tokio's, many streams as one and one stream as many, \
                 and several futures at once over a stream. The goals are for two cores that are free: on a \
                 crowded machine all channels come nearer to each other.",
-        subjects: &["channel", "merge", "tee", "concurrent", "channels", "broadcast"],
+        subjects: &[
+            "channel",
+            "merge",
+            "tee",
+            "concurrent",
+            "channels",
+            "broadcast",
+            "watch",
+            "oneshot",
+            "bridge",
+        ],
     },
     Shelf {
         title: "weirs-limiters",
@@ -76,6 +86,12 @@ pub(super) const SHELVES: [Shelf; 10] = [
         file: "programs",
         about: "Servers and jobs as a program would have them, beside the same in Go and in plain tokio.",
         subjects: &["echo", "batch", "idle", "seeds"],
+    },
+    Shelf {
+        title: "Instruction counts",
+        file: "instructions",
+        about: "Instructions of single operations beside those that were kept before: what no load touches.",
+        subjects: &["instructions"],
     },
     Shelf { title: "Other rows", file: "others", about: "What belongs to no crate above.", subjects: &[] },
 ];
