@@ -1,4 +1,4 @@
-//! The tables of the documents that this project began with: what they claim for Go, beside Go and tokio here.
+//! The tables of the documents that this project began with: what they claim for Go, beside Go and tokio.
 //!
 //! Every row is the whole program of its table, from the first worker that is started to the last result that
 //! is read, and its cost is that of one job: `seeds/pool/10` at 110 us is 1,000 jobs in 110 ms. Ours runs on
