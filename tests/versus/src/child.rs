@@ -116,8 +116,8 @@ pub(crate) fn allocations(way: &str) -> Result<f64, Missing> {
     counted(way, Count::Allocations)
 }
 
-/// What a way of doing something allocates, in a fresh process of the program whose allocator counts. That one
-/// is built beside this one.
+/// What a way of doing something allocates, in a fresh process of the program whose allocator counts. That
+/// one is built beside this one.
 pub(crate) fn counted(way: &str, count: Count) -> Result<f64, Missing> {
     let failed = |error: String| Missing::Failed(error);
     let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;

@@ -1,14 +1,14 @@
 //! A batch job as a pool, as a pipeline and as a fan-out: read records, convert them, write the results.
 //!
 //! It is the exercise at the end of the last of the documents that this project began with. A list has 1,000
-//! records; each becomes a string, 20 microseconds of computing and another string, and goes into a buffer. An
-//! operation is one record. `pool` has four workers; `pipeline` has two stages that do half of the computing
-//! each; `fan-out` has four workers whose results are merged. Results come as they are ready. Channels, queues
-//! and buffers have 64 places, in Go and here.
+//! records; each becomes a string, 20 microseconds of computing and another string, and goes into a buffer.
+//! The cost is that of one record. `pool` has four workers; `pipeline` has two stages that do half of the
+//! computing each; `fan-out` has four workers whose results are merged. Results come as they are ready.
+//! Channels, queues and buffers have 64 places, in Go and here.
 //!
 //! `allocations` for each record, in the long run, and `peak-bytes`, all that is in use at one time whatever
-//! the number of records, are counted on one thread of tokio, beside the same with tokio's tasks and channels.
-//! Two allocations are the strings.
+//! the number of records, are counted on one thread of tokio, beside the same with tokio's tasks and
+//! channels. Two allocations are the strings.
 
 use std::convert::Infallible;
 use std::hint::black_box;

@@ -1,9 +1,11 @@
 //! The three servers of the example `echo`, beside Go's: what one line and its answer cost.
 //!
-//! `task` is a task for each connection, and in Go a goroutine; `pool` has 64 workers, and so has Go; `one` is
-//! one task for all connections, beside Go's goroutines, for Go has nothing of the kind. The load is the same
-//! for both: one thread of this process has 64 connections over the loopback, writes a line to each of them,
-//! and then reads all answers. An operation is one line; `cpu` is the processor time of the server alone.
+//! `task` is a task for each connection, and in Go a goroutine; `pool` has 64 workers, and so has Go; `one`
+//! is one task for all connections, beside Go's goroutines, for Go has nothing of the kind. The load is the
+//! same for both: one thread of this process has 64 connections over the loopback, writes a line to each of
+//! them, and then reads all answers. The cost is that of one line; `cpu` is the processor time of the server
+//! alone. The sockets of smol and async-std ask the system to tell them anew for each line that they wait
+//! for; those of Go and tokio do so once for each connection.
 
 use std::fmt::Write as _;
 use std::future::Future;

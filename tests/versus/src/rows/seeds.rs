@@ -1,4 +1,4 @@
-//! The tables of the documents that this project began with: what they claim for Go, beside Go and tokio here.
+//! The tables of the documents that this project began with: what they claim for Go, beside Go and tokio.
 //!
 //! Every row is the whole program of its table, from the first worker that is started to the last result that
 //! is read, and its cost is that of one job: `seeds/pool/10` at 110 us is 1,000 jobs in 110 ms. Ours runs on
@@ -8,9 +8,11 @@
 //!
 //! # What waits
 //! The jobs of a pool wait for 1 ms, those of a fan-out for 100 us, and pictures take 10 ms, as in the
-//! documents. Nobody wakes at the nanosecond: the system adds 50 us; Go, when it has nothing else to do,
-//! waits for whole milliseconds, so that 100 us take ten times as long; tokio's sleep waits for whole ones,
-//! and one more. Our clock is our own on every runtime, tokio's too, and as exact as the system's.
+//! documents. Nobody wakes at the nanosecond. Go, when it has nothing else to do, waits for whole
+//! milliseconds, so that 100 us take ten times as long; tokio's sleep is whole milliseconds and one more.
+//! Our clock is our own on every runtime, tokio's too, and wakes each sleeper as soon as the system does.
+//! That has its price: a wake for each, where the others gather those of a millisecond, so that `cpu` is more
+//! than theirs where many wait.
 //!
 //! # What computes
 //! Two processors do twice as much as one, and not four or eight times. A pipeline of bare integers is slower

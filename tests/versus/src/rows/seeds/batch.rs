@@ -2,8 +2,8 @@
 //!
 //! They are waited for, not computed: that is how 50 workers can do twenty times as much as one, as the
 //! document says. One worker is a loop. The limit has a burst of ten; Go's has the arithmetic of its package
-//! for rates, by hand, for it is not in Go's library. Only with 50 workers does the limit hold, so that row is
-//! only reported: who is exact takes as long as the limit says, and who is faster breaks it.
+//! for rates, by hand, for it is not in Go's library. Only with 50 workers does the limit hold, so that row
+//! is only reported: who is exact takes as long as the limit says, and who is faster breaks it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
