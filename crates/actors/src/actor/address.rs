@@ -261,23 +261,30 @@ impl<'a, M> Tell<'a, M> {
 impl<M> Future for Tell<'_, M> {
     type Output = Result<(), TellError<M>>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let message = this.message.take().expect("not polled after it was ready");
-        let message = if this.place.is_waiting() {
-            message
-        } else {
-            match this.inbox().push(message) {
-                Ok(()) => return Poll::Ready(Ok(())),
-                Err(Refused::Closed(message)) => return Poll::Ready(Err(TellError::Closed(message))),
-                Err(Refused::Full(message)) => message,
-            }
-        };
-        this.message = Some(message);
-        let room = ready!(this.place.poll(cx, !this.asks));
-        let message = this.message.take().expect("put there above");
+        if this.place.is_waiting() {
+            return this.wait(cx, message);
+        }
+        match this.inbox().push(message) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(Refused::Closed(message)) => Poll::Ready(Err(TellError::Closed(message))),
+            Err(Refused::Full(message)) => this.wait(cx, message),
+        }
+    }
+}
+
+impl<M> Tell<'_, M> {
+    /// Waits for room.
+    #[cold]
+    fn wait(&mut self, cx: &Context<'_>, message: M) -> Poll<Result<(), TellError<M>>> {
+        self.message = Some(message);
+        let room = ready!(self.place.poll(cx, !self.asks));
+        let message = self.message.take().expect("put there above");
         Poll::Ready(match room {
-            Ok(()) => this.inbox().push_promised(message).map_err(TellError::Closed),
+            Ok(()) => self.inbox().push_promised(message).map_err(TellError::Closed),
             Err(NoRoom::Closed) => Err(TellError::Closed(message)),
             Err(NoRoom::Cycle(path)) => Err(TellError::Cycle(message, path)),
         })
@@ -361,6 +368,7 @@ impl<'a, R: Room + ?Sized> Place<'a, R> {
 }
 
 impl<R: Room + ?Sized> Drop for Place<'_, R> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             self.edge = None;

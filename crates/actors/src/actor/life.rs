@@ -34,59 +34,67 @@ pub(super) fn live_local<A: LocalActor>(
 
 /// Written once for both kinds of actors: no trait can say that the futures of only one of them are `Send`.
 macro_rules! lead {
-    ($lead:ident: $Actor:ident, $Context:ty) => {
-        async fn $lead<A: $Actor>(mut actor: A, mut context: $Context) -> Exit {
-            if let Err(error) = actor.started(&mut context).await {
-                return Exit::failed(error);
-            }
-            context.ready();
-            let inbox = Arc::clone(&context.inbox);
-            let clock = context.runtime().clock().clone();
-            let mut pipes = Pipes::new();
-            let exit = loop {
-                let message = match context.next_in_hand() {
-                    Some(message) => message,
-                    None => match context.next(&mut pipes).await {
-                        Next::Message(message) => message,
-                        Next::Stop => break Exit::Normal,
-                        Next::Struck(exit) => break exit,
-                    },
+    ($lead:ident: $Actor:ident, $Context:ty $(, $Send:ident)?) => {
+        fn $lead<A: $Actor>(
+            mut actor: A,
+            mut context: $Context,
+        ) -> impl Future<Output = Exit> $(+ $Send)? + use<A> {
+            // Not an `async fn`: that has room for its arguments twice.
+            async move {
+                // They are dropped in the order in which they come here.
+                let _ = (&context, &actor);
+                if let Err(error) = actor.started(&mut context).await {
+                    return Exit::failed(error);
+                }
+                context.ready();
+                let exit = {
+                    let (inbox, branch) = (Arc::clone(&context.inbox), Arc::clone(&context.life.branch));
+                    let mut pipes = Pipes::new();
+                    loop {
+                        let message = match context.next_in_hand() {
+                            Some(message) => message,
+                            None => match context.next(&mut pipes).await {
+                                Next::Message(message) => message,
+                                Next::Stop => break Exit::Normal,
+                                Next::Struck(exit) => break exit,
+                            },
+                        };
+                        let name = A::name_of(&message);
+                        context.begins(&message);
+                        let future = actor.handle(message, &mut context);
+                        let (inbox, clock, pipes) = (&*inbox, branch.runtime.clock(), &mut pipes);
+                        match (Handling { future, inbox, clock, pipes, name, shown: false }).await {
+                            Ok(Ok(())) => context.done(),
+                            Ok(Err(error)) => break Exit::failed(error),
+                            Err(exit) => break exit,
+                        }
+                    }
                 };
-                let name = A::name_of(&message);
-                context.begins(&message);
-                let future = actor.handle(message, &mut context);
-                let (inbox, clock, pipes) = (&*inbox, &clock, &mut pipes);
-                match (Handling { future, inbox, clock, pipes, name, shown: false }).await {
-                    Ok(Ok(())) => context.done(),
-                    Ok(Err(error)) => break Exit::failed(error),
-                    Err(exit) => break exit,
+                let stops = context.is_stopping() && !exit.is_abnormal();
+                let why = if stops { Exit::Shutdown } else { exit.clone() };
+                actor.stopping(&why, &mut context).await;
+                if !context.is_last() {
+                    return exit;
                 }
-            };
-            drop(pipes);
-            let stops = context.is_stopping() && !exit.is_abnormal();
-            let why = if stops { Exit::Shutdown } else { exit.clone() };
-            actor.stopping(&why, &mut context).await;
-            if !context.is_last() {
-                return exit;
-            }
-            let mut panicked = None;
-            for message in context.leftovers() {
-                // A panic over one of them is no reason to lose the others.
-                let given = current::unheard(Unheard::Closed, || contain(|| actor.undelivered(message)));
-                if let Err(panic) = given {
-                    panicked.get_or_insert_with(|| Exit::panicked(&panic));
-                    let_go(panic);
+                let mut panicked = None;
+                for message in context.leftovers() {
+                    // A panic over one of them is no reason to lose the others.
+                    let given = current::unheard(Unheard::Closed, || contain(|| actor.undelivered(message)));
+                    if let Err(panic) = given {
+                        panicked.get_or_insert_with(|| Exit::panicked(&panic));
+                        let_go(panic);
+                    }
                 }
-            }
-            match panicked {
-                Some(panicked) if !exit.is_abnormal() => panicked,
-                _ => exit,
+                match panicked {
+                    Some(panicked) if !exit.is_abnormal() => panicked,
+                    _ => exit,
+                }
             }
         }
     };
 }
 
-lead!(lead: Actor, Context<A>);
+lead!(lead: Actor, Context<A>, Send);
 lead!(lead_local: LocalActor, LocalContext<A>);
 
 pin_project! {

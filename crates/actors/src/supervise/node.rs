@@ -167,6 +167,7 @@ impl Node {
         })
     }
 
+    #[inline]
     pub(crate) fn flags(&self) -> u8 {
         self.flags.load(Ordering::Acquire)
     }

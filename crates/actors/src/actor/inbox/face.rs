@@ -31,7 +31,10 @@ impl<M: Send> Face for Inbox<M> {
         let (before, again, urgent, queue) = self.state.change(|state| {
             let before = if state.closed.is_none() { state.closed.replace(exit) } else { Some(exit) };
             self.signals.fetch_and(!URGENT, Ordering::AcqRel);
-            (before, state.again.take(), take(&mut state.urgent), take(&mut state.queue))
+            let rare = state.rare.as_mut();
+            let (again, urgent) =
+                rare.map(|rare| (rare.again.take(), take(&mut rare.urgent))).unwrap_or_default();
+            (before, again, urgent, take(&mut state.queue))
         });
         let_go(before);
         let count = usize::from(again.is_some()) + urgent.len() + queue.len();
@@ -56,8 +59,7 @@ impl<M: Send> Face for Inbox<M> {
     }
 
     fn orphan(&self, orphan: Arc<dyn Orphan>) -> Result<(), Arc<dyn Orphan>> {
-        let mut orphans = lock(&self.orphans);
-        orphans.push(orphan);
+        self.ties.keep(orphan);
         self.signals.fetch_or(ORPHANS, Ordering::Release);
         Ok(())
     }
@@ -68,7 +70,8 @@ impl<M: Send> Face for Inbox<M> {
             snapshot.kind = Kind::Actor;
             snapshot.queued = state.queued();
             snapshot.handled = state.handled + self.done_beside.load(Ordering::Relaxed) as u64;
-            snapshot.handling = state.handling.map(|(name, since)| (name, now.saturating_since(since)));
+            let handling = state.rare.as_ref().and_then(|rare| rare.handling);
+            snapshot.handling = handling.map(|(name, since)| (name, now.saturating_since(since)));
         });
     }
 }
