@@ -7,6 +7,7 @@ mod handle;
 mod incarnation;
 #[doc(hidden)]
 pub mod machine;
+mod names;
 pub(crate) mod node;
 mod observe;
 mod pool;

@@ -151,7 +151,7 @@ impl Run {
     }
 
     fn insert(&mut self, mut spec: Box<Spec>) -> Key {
-        let key = self.machine.insert(spec.rules);
+        let key = self.machine.insert(Arc::clone(&spec.rules));
         let node = Arc::clone(&spec.node);
         // A spec is put into one supervisor, once.
         let _ = node.above.set((Arc::downgrade(&self.branch), key));

@@ -37,13 +37,9 @@ impl<M: Send> Face for Inbox<M> {
             (before, again, urgent, take(&mut state.queue))
         });
         let_go(before);
-        let count = usize::from(again.is_some()) + urgent.len() + queue.len();
-        let again = again.map(|again| again.message).into_iter();
-        let letters = again.chain(urgent).chain(queue);
-        current::unheard(Unheard::Closed, || {
-            letters.for_each(|message| self.let_go_of(message, DeadReason::Ended));
-        });
-        self.dead(count, DeadReason::Ended);
+        if again.is_some() || !urgent.is_empty() || !queue.is_empty() {
+            self.bury_all(again, urgent, queue);
+        }
         self.leave_lists();
     }
 
@@ -73,5 +69,19 @@ impl<M: Send> Face for Inbox<M> {
             let handling = state.rare.as_ref().and_then(|rare| rare.handling);
             snapshot.handling = handling.map(|(name, since)| (name, now.saturating_since(since)));
         });
+    }
+}
+
+impl<M> Inbox<M> {
+    /// Messages that wait when nobody will take them any more.
+    #[cold]
+    fn bury_all(&self, again: Option<Box<Again<M>>>, urgent: VecDeque<M>, queue: VecDeque<M>) {
+        let count = usize::from(again.is_some()) + urgent.len() + queue.len();
+        let again = again.map(|again| again.message).into_iter();
+        let letters = again.chain(urgent).chain(queue);
+        current::unheard(Unheard::Closed, || {
+            letters.for_each(|message| self.let_go_of(message, DeadReason::Ended));
+        });
+        self.dead(count, DeadReason::Ended);
     }
 }
