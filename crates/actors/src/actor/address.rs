@@ -321,8 +321,12 @@ impl<M> Room for Inbox<M> {
 /// A place among those who wait for room.
 struct Place<'a, R: Room + ?Sized> {
     room: &'a R,
-    ticket: Option<Ticket>,
-    /// Only actors that wait have one.
+    waits: Option<Waits>,
+}
+
+struct Waits {
+    ticket: Ticket,
+    /// Only actors have one.
     edge: Option<Box<Edge>>,
 }
 
@@ -334,35 +338,47 @@ enum NoRoom {
 
 impl<'a, R: Room + ?Sized> Place<'a, R> {
     fn new(room: &'a R) -> Self {
-        Self { room, ticket: None, edge: None }
+        Self { room, waits: None }
     }
 
     fn is_waiting(&self) -> bool {
-        self.ticket.is_some()
+        self.waits.is_some()
     }
 
     /// Waits for room; an actor that would wait for itself in the end is told so, if it is to be noted.
     fn poll(&mut self, cx: &Context<'_>, note: bool) -> Poll<Result<(), NoRoom>> {
         loop {
             // A ticket that is given back may be somebody else's at once: the edge goes before it.
-            drop(self.edge.take());
-            if let Poll::Ready(room) = self.room.poll_room(cx, &mut self.ticket) {
+            let mut ticket = self.waits.as_mut().map(|waits| {
+                drop(waits.edge.take());
+                waits.ticket
+            });
+            let room = self.room.poll_room(cx, &mut ticket);
+            self.waits = ticket.map(|ticket| Waits { ticket, edge: None });
+            if let Poll::Ready(room) = room {
                 return Poll::Ready(room.map_err(|()| NoRoom::Closed));
             }
-            let (Some(ticket), true) = (self.ticket, note) else { return Poll::Pending };
-            match Edge::note(|| self.room.node(), Some(ticket)) {
+            let (Some(waits), true) = (&mut self.waits, note) else { return Poll::Pending };
+            match Edge::note(|| self.room.node(), Some(waits.ticket)) {
                 Ok(edge) => {
-                    self.edge = edge.map(Box::new);
+                    waits.edge = edge.map(Box::new);
                     return Poll::Pending;
                 }
                 // There is room by now.
-                Err(_) if !self.room.awaits(ticket) => {}
+                Err(_) if !self.room.awaits(waits.ticket) => {}
                 Err(path) => {
-                    self.ticket = None;
-                    self.room.leave(ticket);
+                    self.give_up();
                     return Poll::Ready(Err(NoRoom::Cycle(path)));
                 }
             }
+        }
+    }
+
+    #[cold]
+    fn give_up(&mut self) {
+        if let Some(Waits { ticket, edge }) = self.waits.take() {
+            drop(edge);
+            self.room.leave(ticket);
         }
     }
 }
@@ -370,9 +386,9 @@ impl<'a, R: Room + ?Sized> Place<'a, R> {
 impl<R: Room + ?Sized> Drop for Place<'_, R> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.edge = None;
-            self.room.leave(ticket);
+        // Most do not wait.
+        if self.waits.is_some() {
+            self.give_up();
         }
     }
 }

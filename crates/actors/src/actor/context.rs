@@ -351,15 +351,18 @@ impl<A: Role> Context<A> {
     /// Keeps a copy of the message that it is handed, if that may come again.
     #[inline]
     pub(super) fn begins(&mut self, message: &A::Told) {
-        self.copy = self.inbox.copy(message);
+        if self.inbox.copies() {
+            self.copy = self.inbox.copy(message);
+        }
     }
 
     /// It is done with the message that it was handed.
     #[inline]
     pub(super) fn done(&mut self) {
         self.in_one_go += 1;
-        self.copy = None;
-        self.times = 0;
+        if self.copy.is_some() {
+            (self.copy, self.times) = (None, 0);
+        }
         self.over();
         self.inbox.settle_orphans(None);
     }

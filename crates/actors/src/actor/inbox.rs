@@ -292,6 +292,12 @@ impl<M> Inbox<M> {
         self.settings.copy(message).map(Box::new)
     }
 
+    /// Whether messages may come again.
+    #[inline]
+    pub(crate) const fn copies(&self) -> bool {
+        self.settings.special.is_some()
+    }
+
     /// How many times a message may come again.
     pub(crate) fn most_again(&self) -> u32 {
         self.settings.most()

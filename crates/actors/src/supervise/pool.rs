@@ -362,7 +362,7 @@ impl<Args: Send + 'static> PoolBuilder<Args> {
                 Supervisor::one_for_one().children(shards)
             })
         };
-        spec.invalid = invalid;
+        spec.invalid = invalid.map(Box::new);
         let places = Arc::new(Places { taken: AtomicUsize::new(0), most: self.most });
         let plan = (self.plan)(self.rules);
         (Pool(Arc::new(Shared { plan, shards, places, started: AtomicU64::new(0) })), spec)
@@ -524,7 +524,8 @@ where
 {
     let launch = Box::new(Member { args: Some(args), make, future: PhantomData });
     let mut spec = Spec::of(number.into(), Kind::Task, None, launch);
-    (spec.rules, spec.backoff, spec.announces) = (Arc::clone(&rules.rules), rules.backoff, rules.announces);
+    (spec.rules, spec.backoff, spec.announces) =
+        (Arc::clone(&rules.rules), rules.backoff.map(Box::new), rules.announces);
     spec.place = Some(place);
     spec
 }

@@ -159,7 +159,8 @@ impl Run {
         if self.children.len() <= key.place() {
             self.children.resize_with(key.place() + 1, || None);
         }
-        let backoff = spec.backoff.map(|backoff| Box::new((backoff, BackoffProgress::default())));
+        let backoff = spec.backoff.take();
+        let backoff = backoff.map(|backoff| Box::new((*backoff, BackoffProgress::default())));
         if self.machine.phase(key) == Some(Phase::Queued) {
             node.show(ChildState::Queued);
         }

@@ -52,12 +52,12 @@ impl<F: FnOnce(&Runtime, Seat) -> Task<()> + Send> Launch for F {
 pub struct Spec {
     pub(crate) node: Arc<Node>,
     pub(crate) rules: Arc<ChildRules>,
-    pub(crate) backoff: Option<Backoff>,
+    pub(crate) backoff: Option<Box<Backoff>>,
     pub(crate) announces: bool,
     /// Its place in a pool.
     pub(super) place: Option<Place>,
     /// What is wrong with it beyond its own settings.
-    pub(super) invalid: Option<Invalid>,
+    pub(super) invalid: Option<Box<Invalid>>,
     /// An actor for whose messages there is no room at all.
     pub(crate) empty_mailbox: bool,
     launch: Box<dyn Launch>,
@@ -169,7 +169,7 @@ impl Spec {
     /// Pauses between restarts. Without one, a child is restarted at once.
     #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.backoff = Some(backoff);
+        self.backoff = Some(Box::new(backoff));
         self.rules_mut().pauses = true;
         self
     }
@@ -218,7 +218,7 @@ impl Spec {
 
     pub(crate) fn check(&self) -> Result<(), Invalid> {
         if let Some(invalid) = &self.invalid {
-            return Err(invalid.clone());
+            return Err(Invalid::clone(invalid));
         }
         let id = self.id();
         if id.name() == Some("") {
@@ -236,7 +236,7 @@ impl Spec {
         if self.rules.kill_grace == Duration::ZERO {
             return Err(Invalid::of_child(id, "spec.kill_grace", "nothing is gone in no time"));
         }
-        if self.backoff.is_some_and(|backoff| backoff.check().is_err()) {
+        if self.backoff.as_ref().is_some_and(|backoff| backoff.check().is_err()) {
             return Err(Invalid::of_child(id, "spec.backoff", "its settings make no sense"));
         }
         Ok(())
