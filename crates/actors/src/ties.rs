@@ -82,6 +82,16 @@ pub(crate) fn strike(actor: &dyn Tied, by: usize, exit: &Exit) {
     actor.struck();
 }
 
+/// How those end who are linked to one that ended so.
+fn of_other(path: impl FnOnce() -> String, exit: &Exit) -> Exit {
+    match exit {
+        // Whoever was first is named, however many came between.
+        Exit::Linked(_) => exit.clone(),
+        exit if exit.is_abnormal() => Exit::Linked(Arc::new(Linked { path: path(), exit: exit.clone() })),
+        exit => exit.clone(),
+    }
+}
+
 impl Ties {
     /// A life is over: all it was linked to hear of it.
     pub(crate) fn cut(&self, who: usize, path: impl FnOnce() -> String, exit: &Exit) {
@@ -94,14 +104,23 @@ impl Ties {
         if links.len() == 0 {
             return;
         }
-        let exit = match exit {
-            // Whoever was first is named, however many came between.
-            Exit::Linked(_) => exit.clone(),
-            exit if exit.is_abnormal() => Exit::Linked(Arc::new(Linked { path: path(), exit: exit.clone() })),
-            exit => exit.clone(),
-        };
+        let exit = of_other(path, exit);
         for other in links.iter().filter_map(Weak::upgrade) {
             strike(&*other, who, &exit);
+        }
+    }
+
+    /// The same for one link alone.
+    pub(crate) fn cut_one(
+        &self,
+        who: usize,
+        other: &Arc<dyn Tied>,
+        path: impl FnOnce() -> String,
+        exit: &Exit,
+    ) {
+        let link = lock(&self.0).as_mut().and_then(|knots| knots.links.remove(address(other)));
+        if link.is_some() {
+            strike(&**other, who, &of_other(path, exit));
         }
     }
 

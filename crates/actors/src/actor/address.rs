@@ -321,11 +321,13 @@ impl<M> Room for Inbox<M> {
 /// A place among those who wait for room.
 struct Place<'a, R: Room + ?Sized> {
     room: &'a R,
-    waits: Option<Waits>,
+    /// Most do not wait.
+    waits: Option<Waits<'a, R>>,
 }
 
-struct Waits {
-    ticket: Ticket,
+struct Waits<'a, R: Room + ?Sized> {
+    room: &'a R,
+    ticket: Option<Ticket>,
     /// Only actors have one.
     edge: Option<Box<Edge>>,
 }
@@ -347,48 +349,41 @@ impl<'a, R: Room + ?Sized> Place<'a, R> {
 
     /// Waits for room; an actor that would wait for itself in the end is told so, if it is to be noted.
     fn poll(&mut self, cx: &Context<'_>, note: bool) -> Poll<Result<(), NoRoom>> {
+        let room = self.room;
+        let waits = self.waits.get_or_insert(Waits { room, ticket: None, edge: None });
+        let found = ready!(waits.poll(cx, note));
+        self.waits = None;
+        Poll::Ready(found)
+    }
+}
+
+impl<R: Room + ?Sized> Waits<'_, R> {
+    fn poll(&mut self, cx: &Context<'_>, note: bool) -> Poll<Result<(), NoRoom>> {
         loop {
             // A ticket that is given back may be somebody else's at once: the edge goes before it.
-            let mut ticket = self.waits.as_mut().map(|waits| {
-                drop(waits.edge.take());
-                waits.ticket
-            });
-            let room = self.room.poll_room(cx, &mut ticket);
-            self.waits = ticket.map(|ticket| Waits { ticket, edge: None });
-            if let Poll::Ready(room) = room {
+            drop(self.edge.take());
+            if let Poll::Ready(room) = self.room.poll_room(cx, &mut self.ticket) {
                 return Poll::Ready(room.map_err(|()| NoRoom::Closed));
             }
-            let (Some(waits), true) = (&mut self.waits, note) else { return Poll::Pending };
-            match Edge::note(|| self.room.node(), Some(waits.ticket)) {
+            let (Some(ticket), true) = (self.ticket, note) else { return Poll::Pending };
+            match Edge::note(|| self.room.node(), Some(ticket)) {
                 Ok(edge) => {
-                    waits.edge = edge.map(Box::new);
+                    self.edge = edge.map(Box::new);
                     return Poll::Pending;
                 }
                 // There is room by now.
-                Err(_) if !self.room.awaits(waits.ticket) => {}
-                Err(path) => {
-                    self.give_up();
-                    return Poll::Ready(Err(NoRoom::Cycle(path)));
-                }
+                Err(_) if !self.room.awaits(ticket) => {}
+                Err(path) => return Poll::Ready(Err(NoRoom::Cycle(path))),
             }
-        }
-    }
-
-    #[cold]
-    fn give_up(&mut self) {
-        if let Some(Waits { ticket, edge }) = self.waits.take() {
-            drop(edge);
-            self.room.leave(ticket);
         }
     }
 }
 
-impl<R: Room + ?Sized> Drop for Place<'_, R> {
-    #[inline]
+impl<R: Room + ?Sized> Drop for Waits<'_, R> {
     fn drop(&mut self) {
-        // Most do not wait.
-        if self.waits.is_some() {
-            self.give_up();
+        if let Some(ticket) = self.ticket.take() {
+            self.edge = None;
+            self.room.leave(ticket);
         }
     }
 }

@@ -27,9 +27,9 @@ impl<M: Send> Face for Inbox<M> {
     }
 
     fn close(&self, exit: &Exit) {
-        let exit = exit.clone();
+        let kept = exit.clone();
         let (before, again, urgent, queue) = self.state.change(|state| {
-            let before = if state.closed.is_none() { state.closed.replace(exit) } else { Some(exit) };
+            let before = if state.closed.is_none() { state.closed.replace(kept) } else { Some(kept) };
             self.signals.fetch_and(!URGENT, Ordering::AcqRel);
             let rare = state.rare.as_mut();
             let (again, urgent) =
@@ -40,14 +40,15 @@ impl<M: Send> Face for Inbox<M> {
         if again.is_some() || !urgent.is_empty() || !queue.is_empty() {
             self.bury_all(again, urgent, queue);
         }
+        // Whoever was linked to it between its last life and this, which it did not see to be the end.
+        self.untie(exit);
         self.leave_lists();
     }
 
     fn life_ended(&self, exit: &Exit) {
         self.settle_orphans(Some(exit));
-        let path = || self.node().map_or_else(String::new, |node| node.path());
         self.signals.fetch_and(!STRUCK, Ordering::AcqRel);
-        self.ties.cut(std::ptr::from_ref(self).addr(), path, exit);
+        self.untie(exit);
     }
 
     fn awaits_room(&self, ticket: Ticket) -> bool {
@@ -73,6 +74,16 @@ impl<M: Send> Face for Inbox<M> {
 }
 
 impl<M> Inbox<M> {
+    /// All that it is linked to hear how it ended.
+    fn untie(&self, exit: &Exit) {
+        self.ties.cut(std::ptr::from_ref(self).addr(), || self.path(), exit);
+    }
+
+    /// Where the actor stands in its tree.
+    pub(crate) fn path(&self) -> String {
+        self.node().map_or_else(String::new, |node| node.path())
+    }
+
     /// Messages that wait when nobody will take them any more.
     #[cold]
     fn bury_all(&self, again: Option<Box<Again<M>>>, urgent: VecDeque<M>, queue: VecDeque<M>) {
