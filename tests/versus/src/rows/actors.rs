@@ -1,13 +1,15 @@
 //! Actors, over a loop that reads an async-channel, and over the actors of others.
 //!
 //! An operation is one message that is told, or one question and its answer, or one actor that is started,
-//! answers a question and is stopped. Every actor counts, and has room for 1,024 messages; actix's `do_send`
+//! answers a question and is stopped; or one crash and the first answer of the next life. Every actor counts, and has room for 1,024 messages; actix's `do_send`
 //! goes past its bound, and ractor has none. Processor time stands beside wall time: on a machine that others
 //! use as well it is the one to look at. `bytes` is the memory that an idle actor has that was asked once.
 
 mod actix;
 mod channel_loop;
+mod crash;
 mod kameo;
+mod observed;
 mod ours;
 mod ractor;
 mod xtra;
@@ -21,11 +23,13 @@ use weirs_runtime::Runtime;
 
 use self::actix::{actix_asks, actix_tells};
 use self::channel_loop::{bare_spawns, loop_asks, loop_four, loop_tells};
+use self::crash::{kameo_crashes, loop_crashes, our_crashes};
 use self::kameo::{kameo_actor, kameo_asks, kameo_four, kameo_spawns, kameo_tells};
+use self::observed::our_observed;
 use self::ours::{Message, our_asks, our_children, our_four, our_spawns, our_specs, our_tells};
 use self::ractor::{RactorMessage, ractor_actor, ractor_asks, ractor_spawns, ractor_tells};
 use self::xtra::{xtra_actor, xtra_asks, xtra_spawns, xtra_tells};
-use super::hosts::{Host, SmolOwn, TokioCurrentThread, TokioMultiThread};
+use super::hosts::{AsyncStdGlobal, Host, SmolOwn, TokioCurrentThread, TokioMultiThread};
 use super::memory::resident_bytes;
 use crate::child;
 use crate::measure::{Experiment, Missing, Pair, wall_and_cpu};
@@ -48,6 +52,7 @@ pub(super) fn experiments() -> Vec<Experiment> {
     let row = |name: &str, package: &str| Row::new(format!("actors/{name}/{package}"), peer(package));
     let ct = TokioCurrentThread::new;
     let mt = TokioMultiThread::new;
+    let std = || AsyncStdGlobal;
     let mut all = vec![
         pair(row("tell/tokio-ct", "async-channel").goal(0.4), ct, our_tells, loop_tells),
         pair(row("tell/tokio-ct", "kameo").goal(0.125), ct, our_tells, kameo_tells),
@@ -56,6 +61,9 @@ pub(super) fn experiments() -> Vec<Experiment> {
         with_actix(row("tell/tokio-ct", "actix"), our_tells, actix_tells),
         pair(row("tell/smol", "async-channel").goal(0.4), SmolOwn::new, our_tells, loop_tells),
         pair(row("tell/smol", "xtra"), SmolOwn::new, our_tells, xtra_tells),
+        pair(row("tell/tokio-mt", "async-channel"), mt, our_tells, loop_tells),
+        pair(row("tell/tokio-mt", "kameo"), mt, our_tells, kameo_tells),
+        pair(row("tell/async-std", "async-channel"), std, our_tells, loop_tells),
         pair(row("tell-of-four/tokio-mt", "async-channel").goal(0.35), mt, our_four, loop_four),
         pair(row("tell-of-four/tokio-mt", "kameo"), mt, our_four, kameo_four),
         pair(row("ask/tokio-ct", "async-channel").goal(0.75), ct, our_asks, loop_asks),
@@ -65,11 +73,26 @@ pub(super) fn experiments() -> Vec<Experiment> {
         with_actix(row("ask/tokio-ct", "actix"), our_asks, actix_asks),
         pair(row("ask/smol", "async-channel").goal(0.75), SmolOwn::new, our_asks, loop_asks),
         pair(row("ask/smol", "xtra"), SmolOwn::new, our_asks, xtra_asks),
+        pair(row("ask/tokio-mt", "async-channel"), mt, our_asks, loop_asks),
+        pair(row("ask/tokio-mt", "kameo"), mt, our_asks, kameo_asks),
+        pair(row("ask/async-std", "async-channel"), std, our_asks, loop_asks),
         pair(row("spawn/tokio-ct", "kameo").goal(0.3), ct, our_children, kameo_spawns),
         pair(row("spawn/tokio-ct", "ractor").goal(0.3), ct, our_children, ractor_spawns),
         pair(row("spawn/tokio-ct", "xtra"), ct, our_children, xtra_spawns),
         pair(row("spawn-alone/tokio-ct", "kameo").goal(0.3), ct, our_spawns, kameo_spawns),
         pair(row("spawn/tokio-ct", "tokio").goal(3.5), ct, our_children, bare_spawns),
+        pair(row("spawn/tokio-mt", "kameo"), mt, our_children, kameo_spawns),
+        pair(row("spawn/async-std", "xtra"), std, our_children, xtra_spawns),
+        pair(row("crash-and-restart/tokio-ct", "kameo").goal(0.5), ct, our_crashes, kameo_crashes),
+        pair(row("crash-and-restart/tokio-ct", "async-channel"), ct, our_crashes, loop_crashes),
+        pair(row("crash-and-restart/tokio-mt", "kameo"), mt, our_crashes, kameo_crashes),
+        pair(
+            Row::new("actors/tell-observed", "tells that nobody looks at").goal(1.05),
+            ct,
+            our_observed,
+            our_tells,
+        ),
+        observed::snapshot(),
     ];
     for (package, goal) in [("kameo", Some(1.0 / 7.0)), ("ractor", Some(0.125)), ("xtra", None)] {
         let row = Row { goal, ..row("bytes/tokio-ct", package).unit(Unit::Bytes) };
@@ -87,11 +110,15 @@ pub fn actors(way: &str, times: u64) {
         "tell" => our_tells,
         "ask" => our_asks,
         "spawn" => our_children,
+        "crash" => our_crashes,
+        "observed" => our_observed,
         "tell/loop" => loop_tells,
         "ask/loop" => loop_asks,
         "tell/kameo" => kameo_tells,
         "ask/kameo" => kameo_asks,
         "spawn/kameo" => kameo_spawns,
+        "crash/loop" => loop_crashes,
+        "crash/kameo" => kameo_crashes,
         _ => return,
     };
     let host = TokioCurrentThread::new();

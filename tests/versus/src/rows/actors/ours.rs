@@ -31,7 +31,7 @@ impl Actor for Counter {
     }
 }
 
-fn our_spec(id: u64) -> (Addr<Message>, Spec) {
+pub(super) fn our_spec(id: u64) -> (Addr<Message>, Spec) {
     Spec::actor_with(id, Mailbox::bounded(ROOM), Counter::default)
 }
 
