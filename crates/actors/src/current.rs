@@ -1,13 +1,13 @@
 //! Who is being polled on this thread: the child whose task it is.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::Exit;
 use crate::supervise::Node;
 
 thread_local! {
-    static CURRENT: RefCell<Option<Arc<Node>>> = const { RefCell::new(None) };
+    static CURRENT: Cell<Option<Arc<Node>>> = const { Cell::new(None) };
 }
 
 // It is looked at by the models, whose threads are not the system's.
@@ -41,7 +41,12 @@ impl Drop for Entered {
 
 /// The child whose task runs on this thread.
 pub(crate) fn node() -> Option<Arc<Node>> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    let node = |current: &Cell<Option<Arc<Node>>>| {
+        let node = current.take();
+        current.set(node.clone());
+        node
+    };
+    CURRENT.try_with(node).ok().flatten()
 }
 
 /// Why a message is let go that no actor has seen.

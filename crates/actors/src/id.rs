@@ -35,6 +35,14 @@ impl Id {
         }
     }
 
+    pub(crate) fn write_to(&self, text: &mut String) {
+        match &self.0 {
+            Kind::Number(_) => _ = fmt::Write::write_fmt(text, format_args!("{self}")),
+            Kind::Fixed(name) => text.push_str(name),
+            Kind::Made(name) => text.push_str(name),
+        }
+    }
+
     /// The number; none of a name.
     pub fn number(&self) -> Option<u64> {
         match self.0 {
@@ -84,8 +92,11 @@ impl Eq for Id {}
 
 impl Hash for Id {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name().hash(state);
-        self.number().hash(state);
+        match &self.0 {
+            Kind::Number(number) => state.write_u64(*number),
+            Kind::Fixed(name) => name.hash(state),
+            Kind::Made(name) => name.hash(state),
+        }
     }
 }
 

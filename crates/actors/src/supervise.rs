@@ -7,6 +7,7 @@ mod handle;
 mod incarnation;
 #[doc(hidden)]
 pub mod machine;
+mod names;
 pub(crate) mod node;
 mod observe;
 mod pool;
@@ -32,6 +33,7 @@ pub use snapshot::Snapshot;
 pub use spec::Spec;
 pub use supervisor::{Supervisor, Tree};
 
+pub(crate) use branch::Branch;
 pub(crate) use command::Which;
 pub(crate) use node::{Face, LAST, Node, STOP};
 pub(crate) use runner::{Runner, Seat};

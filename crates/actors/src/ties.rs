@@ -4,11 +4,13 @@ use std::mem::take;
 use std::sync::{Arc, Mutex, Weak};
 
 use crate::Id;
+use crate::actor::Orphan;
 use crate::exit::{Exit, Linked};
 use crate::ordered::Ordered;
 use crate::sync::lock;
 
-/// Whom an actor is linked to, and who is told when it is gone for good. Most have none of it.
+/// Whom an actor is linked to, who is told when it is gone for good, and whose answers it has dropped. Most
+/// have none of it.
 #[derive(Default)]
 pub(crate) struct Ties(Mutex<Option<Box<Knots>>>);
 
@@ -18,6 +20,7 @@ struct Knots {
     /// One that this life was linked to ended so.
     struck: Option<Exit>,
     posts: Vec<Post>,
+    orphans: Vec<Arc<dyn Orphan>>,
 }
 
 /// An actor, as those see it who are linked to it.
@@ -79,6 +82,16 @@ pub(crate) fn strike(actor: &dyn Tied, by: usize, exit: &Exit) {
     actor.struck();
 }
 
+/// How those end who are linked to one that ended so.
+fn of_other(path: impl FnOnce() -> String, exit: &Exit) -> Exit {
+    match exit {
+        // Whoever was first is named, however many came between.
+        Exit::Linked(_) => exit.clone(),
+        exit if exit.is_abnormal() => Exit::Linked(Arc::new(Linked { path: path(), exit: exit.clone() })),
+        exit => exit.clone(),
+    }
+}
+
 impl Ties {
     /// A life is over: all it was linked to hear of it.
     pub(crate) fn cut(&self, who: usize, path: impl FnOnce() -> String, exit: &Exit) {
@@ -91,20 +104,38 @@ impl Ties {
         if links.len() == 0 {
             return;
         }
-        let exit = match exit {
-            // Whoever was first is named, however many came between.
-            Exit::Linked(_) => exit.clone(),
-            exit if exit.is_abnormal() => Exit::Linked(Arc::new(Linked { path: path(), exit: exit.clone() })),
-            exit => exit.clone(),
-        };
+        let exit = of_other(path, exit);
         for other in links.iter().filter_map(Weak::upgrade) {
             strike(&*other, who, &exit);
+        }
+    }
+
+    /// The same for one link alone.
+    pub(crate) fn cut_one(
+        &self,
+        who: usize,
+        other: &Arc<dyn Tied>,
+        path: impl FnOnce() -> String,
+        exit: &Exit,
+    ) {
+        let link = lock(&self.0).as_mut().and_then(|knots| knots.links.remove(address(other)));
+        if link.is_some() {
+            strike(&**other, who, &of_other(path, exit));
         }
     }
 
     /// Why this life has to end, if one that it is linked to has failed.
     pub(crate) fn take_struck(&self) -> Option<Exit> {
         lock(&self.0).as_mut().and_then(|knots| knots.struck.take())
+    }
+
+    /// Keeps an answer that was dropped until it is known why.
+    pub(crate) fn keep(&self, orphan: Arc<dyn Orphan>) {
+        lock(&self.0).get_or_insert_default().orphans.push(orphan);
+    }
+
+    pub(crate) fn take_orphans(&self) -> Vec<Arc<dyn Orphan>> {
+        lock(&self.0).as_mut().map(|knots| take(&mut knots.orphans)).unwrap_or_default()
     }
 
     /// It is in this list from now on.

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use puppets::{Log, Message, Puppet, run, supervisor, sync, until};
 use weirs_actors::actor::{Actor, Context, Mailbox, Overflow, Reply, StashFull};
-use weirs_actors::supervise::Spec;
+use weirs_actors::supervise::{ChildState, Spec};
 use weirs_actors::{DeadReason, Exit};
+use weirs_resilience::Backoff;
 use weirs_runtime::Runtime;
 use weirs_testing::{apply, runtime_test, sim_test};
 
@@ -259,6 +260,25 @@ async fn links_are_of_lives_and_a_late_one_counts(runtime: Runtime) {
     let life = || tree.snapshot().child("one").unwrap().incarnation;
     until(&runtime, || life() == 3).await;
     sync(&one).await;
+    tree.shutdown().await;
+}
+
+/// A link that comes between two lives of the other, of which the second never begins.
+#[apply(runtime_test)]
+async fn a_link_to_one_that_does_not_come_back_counts(runtime: Runtime) {
+    let log = Log::default();
+    let [(one, first), (two, second)] = ["one", "two"].map(|id| log.spec(id));
+    let hour = Backoff::constant(Duration::from_secs(3600));
+    let specs = [first.temporary(), second.backoff(hour)];
+    let tree = supervisor().children(specs).start(&runtime).await.unwrap();
+    two.tell(Message::Fail).await.unwrap();
+    let state = || tree.snapshot().child("two").unwrap().state;
+    until(&runtime, || matches!(state(), ChildState::Pausing(_))).await;
+    let other = two.clone();
+    run(&one, move |context| context.link(&other)).await;
+    sync(&one).await;
+    tree.stop_child("two").await.unwrap();
+    assert_eq!(one.closed().await.to_string(), "linked to app/two: failed: told to");
     tree.shutdown().await;
 }
 

@@ -5,4 +5,4 @@ mod served;
 mod waiters;
 
 pub use served::{Serve, Served};
-pub use waiters::{Look, Ticket, Turn, Waiters, Wakes, let_go, look, wake};
+pub use waiters::{Look, Ticket, Turn, Waiters, Wakes, let_go, look, look_with, wake};

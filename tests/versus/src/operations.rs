@@ -28,7 +28,7 @@ pub struct Operation {
 }
 
 /// All of them.
-pub const OPERATIONS: [Operation; 27] = [
+pub const OPERATIONS: [Operation; 31] = [
     Operation {
         name: "spawn/tokio-ct",
         run: |times| {
@@ -210,6 +210,10 @@ pub const OPERATIONS: [Operation; 27] = [
     Operation { name: "actor-tell/kameo", run: |times| actors("tell/kameo", times) },
     Operation { name: "actor-ask/kameo", run: |times| actors("ask/kameo", times) },
     Operation { name: "actor-spawn/kameo", run: |times| actors("spawn/kameo", times) },
+    Operation { name: "actor-crash", run: |times| actors("crash", times) },
+    Operation { name: "actor-crash/loop", run: |times| actors("crash/loop", times) },
+    Operation { name: "actor-crash/kameo", run: |times| actors("crash/kameo", times) },
+    Operation { name: "actor-observed", run: |times| actors("observed", times) },
 ];
 
 fn plenty() -> Quota {

@@ -261,23 +261,30 @@ impl<'a, M> Tell<'a, M> {
 impl<M> Future for Tell<'_, M> {
     type Output = Result<(), TellError<M>>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let message = this.message.take().expect("not polled after it was ready");
-        let message = if this.place.is_waiting() {
-            message
-        } else {
-            match this.inbox().push(message) {
-                Ok(()) => return Poll::Ready(Ok(())),
-                Err(Refused::Closed(message)) => return Poll::Ready(Err(TellError::Closed(message))),
-                Err(Refused::Full(message)) => message,
-            }
-        };
-        this.message = Some(message);
-        let room = ready!(this.place.poll(cx, !this.asks));
-        let message = this.message.take().expect("put there above");
+        if this.place.is_waiting() {
+            return this.wait(cx, message);
+        }
+        match this.inbox().push(message) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(Refused::Closed(message)) => Poll::Ready(Err(TellError::Closed(message))),
+            Err(Refused::Full(message)) => this.wait(cx, message),
+        }
+    }
+}
+
+impl<M> Tell<'_, M> {
+    /// Waits for room.
+    #[cold]
+    fn wait(&mut self, cx: &Context<'_>, message: M) -> Poll<Result<(), TellError<M>>> {
+        self.message = Some(message);
+        let room = ready!(self.place.poll(cx, !self.asks));
+        let message = self.message.take().expect("put there above");
         Poll::Ready(match room {
-            Ok(()) => this.inbox().push_promised(message).map_err(TellError::Closed),
+            Ok(()) => self.inbox().push_promised(message).map_err(TellError::Closed),
             Err(NoRoom::Closed) => Err(TellError::Closed(message)),
             Err(NoRoom::Cycle(path)) => Err(TellError::Cycle(message, path)),
         })
@@ -314,8 +321,14 @@ impl<M> Room for Inbox<M> {
 /// A place among those who wait for room.
 struct Place<'a, R: Room + ?Sized> {
     room: &'a R,
+    /// Most do not wait.
+    waits: Option<Waits<'a, R>>,
+}
+
+struct Waits<'a, R: Room + ?Sized> {
+    room: &'a R,
     ticket: Option<Ticket>,
-    /// Only actors that wait have one.
+    /// Only actors have one.
     edge: Option<Box<Edge>>,
 }
 
@@ -327,14 +340,24 @@ enum NoRoom {
 
 impl<'a, R: Room + ?Sized> Place<'a, R> {
     fn new(room: &'a R) -> Self {
-        Self { room, ticket: None, edge: None }
+        Self { room, waits: None }
     }
 
     fn is_waiting(&self) -> bool {
-        self.ticket.is_some()
+        self.waits.is_some()
     }
 
     /// Waits for room; an actor that would wait for itself in the end is told so, if it is to be noted.
+    fn poll(&mut self, cx: &Context<'_>, note: bool) -> Poll<Result<(), NoRoom>> {
+        let room = self.room;
+        let waits = self.waits.get_or_insert(Waits { room, ticket: None, edge: None });
+        let found = ready!(waits.poll(cx, note));
+        self.waits = None;
+        Poll::Ready(found)
+    }
+}
+
+impl<R: Room + ?Sized> Waits<'_, R> {
     fn poll(&mut self, cx: &Context<'_>, note: bool) -> Poll<Result<(), NoRoom>> {
         loop {
             // A ticket that is given back may be somebody else's at once: the edge goes before it.
@@ -350,17 +373,13 @@ impl<'a, R: Room + ?Sized> Place<'a, R> {
                 }
                 // There is room by now.
                 Err(_) if !self.room.awaits(ticket) => {}
-                Err(path) => {
-                    self.ticket = None;
-                    self.room.leave(ticket);
-                    return Poll::Ready(Err(NoRoom::Cycle(path)));
-                }
+                Err(path) => return Poll::Ready(Err(NoRoom::Cycle(path))),
             }
         }
     }
 }
 
-impl<R: Room + ?Sized> Drop for Place<'_, R> {
+impl<R: Room + ?Sized> Drop for Waits<'_, R> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             self.edge = None;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use weirs_runtime::waiting::{Turn, let_go, look, wake};
+use weirs_runtime::waiting::{Turn, let_go, look_with, wake};
 use weirs_runtime::{Clock, Sleep};
 
 use super::address::Tell;
@@ -201,6 +201,10 @@ pub struct Ask<'a, M, R> {
     within: Option<Duration>,
     sleep: Option<Sleep>,
     begun: bool,
+    /// The answer was looked for.
+    waits: bool,
+    /// And is there.
+    done: bool,
 }
 
 // Nothing is pinned in it.
@@ -218,7 +222,7 @@ impl<'a, M: Send + 'static, R: Send + 'static> Ask<'a, M, R> {
     ) -> Self {
         let message = question(Reply(Some(Arc::clone(&cell))));
         let tell = Tell::of_ask(inbox, message);
-        Self { tell, cell, within: None, sleep: None, begun: false }
+        Self { tell, cell, within: None, sleep: None, begun: false, waits: false, done: false }
     }
 
     /// Gives up after this time, which counts from the first wait. Room in the queue is waited for too.
@@ -250,16 +254,19 @@ impl<'a, M: Send + 'static, R: Send + 'static> Ask<'a, M, R> {
                 return Poll::Ready(Err(AskError::Closed));
             }
         }
-        let answer = ready!(look(cx, |look| {
+        // The first look finds no waker there.
+        let waker = if self.waits { None } else { Some(cx.waker().clone()) };
+        self.waits = true;
+        let (answer, edge) = ready!(look_with(cx, waker, |look| {
             let mut state = lock(&self.cell.0);
-            match std::mem::replace(&mut state.answer, Answer::None) {
-                Answer::None => look.wait_alone(&mut state.waker),
-                answer => {
-                    state.wanted = false;
-                    Turn::Ready(answer)
-                }
+            if matches!(state.answer, Answer::None) {
+                return look.wait_alone(&mut state.waker);
             }
+            state.wanted = false;
+            Turn::Ready((std::mem::replace(&mut state.answer, Answer::None), state.edge.take()))
         }));
+        drop(edge);
+        self.done = true;
         Poll::Ready(match answer {
             Answer::Given(answer) => Ok(answer),
             Answer::Missing(error) => Err(error),
@@ -294,6 +301,10 @@ impl<M: Send + 'static, R: Send + 'static> Future for Ask<'_, M, R> {
 
 impl<M, R> Drop for Ask<'_, M, R> {
     fn drop(&mut self) {
+        // Whoever gave the answer took all that was there.
+        if self.done {
+            return;
+        }
         let (answer, waker, edge) = {
             let mut state = lock(&self.cell.0);
             state.wanted = false;

@@ -31,6 +31,8 @@ pub struct Context<A: Role> {
     /// Where it came from.
     lane: Lane,
     ends: bool,
+    /// The queue has the waker.
+    waits: bool,
     /// Whose turn it is, if there is anything beside the queue.
     turn: u8,
     /// How many timers, streams and futures there were.
@@ -70,6 +72,7 @@ impl<A: Role> Context<A> {
             busy: false,
             lane: Lane::Queue,
             ends: false,
+            waits: false,
             turn: 0,
             sources: 0,
             again,
@@ -348,15 +351,18 @@ impl<A: Role> Context<A> {
     /// Keeps a copy of the message that it is handed, if that may come again.
     #[inline]
     pub(super) fn begins(&mut self, message: &A::Told) {
-        self.copy = self.inbox.copy(message);
+        if self.inbox.copies() {
+            self.copy = self.inbox.copy(message);
+        }
     }
 
     /// It is done with the message that it was handed.
     #[inline]
     pub(super) fn done(&mut self) {
         self.in_one_go += 1;
-        self.copy = None;
-        self.times = 0;
+        if self.copy.is_some() {
+            (self.copy, self.times) = (None, 0);
+        }
         self.over();
         self.inbox.settle_orphans(None);
     }
@@ -364,8 +370,17 @@ impl<A: Role> Context<A> {
     #[inline]
     fn over(&mut self) {
         self.busy = false;
+        if matches!(self.lane, Lane::Queue) {
+            self.inbox.done();
+        } else {
+            self.over_elsewhere();
+        }
+    }
+
+    #[cold]
+    fn over_elsewhere(&self) {
         match self.lane {
-            Lane::Queue => self.inbox.done(),
+            Lane::Queue => {}
             Lane::Urgent => self.inbox.done_urgent(),
             Lane::Beside => self.inbox.done_beside(),
         }
@@ -475,7 +490,7 @@ impl<A: Role> Context<A> {
             if let Some(message) = self.batch.pop_front() {
                 return self.hand_out(message, Lane::Queue);
             }
-            match self.inbox.take(cx, &mut self.batch) {
+            match self.inbox.take(cx, &mut self.batch, &mut self.waits) {
                 Poll::Ready(Taken::Some) => {
                     if let Some(message) = self.inbox.urgent() {
                         return self.hand_out(message, Lane::Urgent);

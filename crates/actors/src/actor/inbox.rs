@@ -5,11 +5,11 @@ mod face;
 
 use std::collections::VecDeque;
 use std::mem::{swap, take};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 
 use weirs_runtime::Instant;
-use weirs_runtime::waiting::{Look, Serve, Served, Ticket, Turn, Waiters, Wakes, wake};
+use weirs_runtime::waiting::{Serve, Served, Ticket, Turn, Waiters, Wakes, wake};
 
 use super::ask::Orphan;
 use super::letters::MailboxOf;
@@ -17,7 +17,6 @@ use super::mailbox::Overflow;
 use crate::current::Unheard;
 use crate::panics::let_go;
 use crate::supervise::{Face, Kind, Node, Snapshot, What};
-use crate::sync::lock;
 use crate::sync::modelled::{AtomicU8, AtomicUsize, Ordering};
 use crate::ties::{Tied, Ties};
 use crate::{DeadReason, Exit, current};
@@ -43,15 +42,13 @@ pub(crate) struct Inbox<M> {
     /// How many others it has done: of timers, streams and futures.
     done_beside: AtomicUsize,
     ties: Ties,
-    orphans: Mutex<Vec<Arc<dyn Orphan>>>,
     node: OnceLock<Weak<Node>>,
 }
 
 pub(crate) struct State<M> {
     queue: VecDeque<M>,
-    /// One that a life ended over, and that comes before all.
-    again: Option<Box<Again<M>>>,
-    urgent: VecDeque<M>,
+    /// What few have, made when the first of it is needed.
+    rare: Option<Box<Rare<M>>>,
     /// How many are in the actor's hands, when it had done so many.
     taken: usize,
     counted: usize,
@@ -61,14 +58,33 @@ pub(crate) struct State<M> {
     promised: usize,
     capacity: usize,
     receiver: Option<Waker>,
-    /// Those who wait for room, and whether they were promised some.
-    senders: Waiters<bool>,
-    watchers: Waiters<()>,
     /// How it ended, if it did.
     closed: Option<Exit>,
     draining: bool,
     handled: u64,
+}
+
+/// What most queues never have: it is no part of the size of those that only wait.
+struct Rare<M> {
+    /// One that a life ended over, and that comes before all.
+    again: Option<Box<Again<M>>>,
+    urgent: VecDeque<M>,
+    /// Those who wait for room, and whether they were promised some.
+    senders: Waiters<bool>,
+    watchers: Waiters<()>,
     handling: Option<(&'static str, Instant)>,
+}
+
+impl<M> Rare<M> {
+    fn new() -> Box<Self> {
+        Box::new(Self {
+            again: None,
+            urgent: VecDeque::new(),
+            senders: Waiters::new(),
+            watchers: Waiters::new(),
+            handling: None,
+        })
+    }
 }
 
 /// A message that a life ended over, to be handled again.
@@ -87,37 +103,50 @@ impl<M> State<M> {
         self.closed.is_none() && !self.draining
     }
 
+    /// Whether a message may come, and nobody waits to send one before it.
+    fn has_room(&self) -> bool {
+        self.room() > 0 && self.rare.as_ref().is_none_or(|rare| rare.senders.is_empty())
+    }
+
+    fn rare(&mut self) -> &mut Rare<M> {
+        self.rare.get_or_insert_with(Rare::new)
+    }
+
     fn queued(&self) -> usize {
-        let singles = usize::from(self.urgent_taken) + usize::from(self.again.is_some());
-        self.queue.len() + self.urgent.len() + self.taken + singles
+        let rare = self.rare.as_ref();
+        let rare = rare.map_or(0, |rare| rare.urgent.len() + usize::from(rare.again.is_some()));
+        self.queue.len() + self.taken + usize::from(self.urgent_taken) + rare
     }
 }
 
 impl<M> Serve for State<M> {
     fn somebody_waits(&self) -> bool {
-        let senders = !self.senders.is_empty() && (self.room() > 0 || !self.is_open());
-        senders || (self.closed.is_some() && !self.watchers.is_empty())
+        let Some(rare) = &self.rare else { return false };
+        let senders = !rare.senders.is_empty() && (self.room() > 0 || !self.is_open());
+        senders || (self.closed.is_some() && !rare.watchers.is_empty())
     }
 
     fn serve(&mut self, wakes: &mut Wakes) {
         while !wakes.is_full() {
+            let (room, is_open) = (self.room(), self.is_open());
+            let Some(rare) = &mut self.rare else { return };
             if self.closed.is_some() {
-                if let Some(waker) = self.watchers.call_first() {
+                if let Some(waker) = rare.watchers.call_first() {
                     wakes.add(waker);
                     continue;
                 }
             }
-            if !self.is_open() {
-                match self.senders.call_first() {
+            if !is_open {
+                match rare.senders.call_first() {
                     Some(waker) => wakes.add(waker),
                     None => return,
                 }
-            } else if self.room() > 0 && !self.senders.is_empty() {
+            } else if room > 0 && !rare.senders.is_empty() {
                 self.promised += 1;
-                if let Some(first) = self.senders.first() {
-                    *self.senders.get_mut(first) = true;
+                if let Some(first) = rare.senders.first() {
+                    *rare.senders.get_mut(first) = true;
                 }
-                if let Some(waker) = self.senders.call_first() {
+                if let Some(waker) = rare.senders.call_first() {
                     wakes.add(waker);
                 }
             } else {
@@ -145,20 +174,16 @@ impl<M> Inbox<M> {
         let settings = settings.into();
         let state = State {
             queue: VecDeque::new(),
-            again: None,
-            urgent: VecDeque::new(),
+            rare: None,
             taken: 0,
             counted: 0,
             urgent_taken: false,
             promised: 0,
             capacity: settings.mailbox.capacity(),
             receiver: None,
-            senders: Waiters::new(),
-            watchers: Waiters::new(),
             closed: None,
             draining: false,
             handled: 0,
-            handling: None,
         };
         Arc::new(Self {
             settings,
@@ -167,7 +192,6 @@ impl<M> Inbox<M> {
             done: AtomicUsize::new(0),
             done_beside: AtomicUsize::new(0),
             ties: Ties::default(),
-            orphans: Mutex::default(),
             node: OnceLock::new(),
         })
     }
@@ -183,21 +207,21 @@ impl<M> Inbox<M> {
     /// Puts a message in, without waiting.
     #[inline]
     pub(crate) fn push(&self, message: M) -> Result<(), Refused<M>> {
-        let mut message = Some(message);
-        let receiver = self.state.change(|state| {
-            if state.is_open() && state.room() > 0 && state.senders.is_empty() {
-                state.queue.extend(message.take());
-                state.receiver.take()
+        let pushed = self.state.change(|state| {
+            if state.is_open() && state.has_room() {
+                state.queue.push_back(message);
+                Ok(state.receiver.take())
             } else {
-                None
+                Err(message)
             }
         });
-        if let Some(receiver) = receiver {
-            wake(receiver);
-        }
-        match message {
-            None => Ok(()),
-            Some(message) => self.push_full(message),
+        match pushed {
+            Ok(None) => Ok(()),
+            Ok(Some(receiver)) => {
+                wake(receiver);
+                Ok(())
+            }
+            Err(message) => self.push_full(message),
         }
     }
 
@@ -209,7 +233,7 @@ impl<M> Inbox<M> {
                 return (Err(Refused::Closed(message)), None, None);
             }
             self.count(state);
-            if state.room() > 0 && state.senders.is_empty() {
+            if state.has_room() {
                 state.queue.push_back(message);
                 return (Ok(()), None, state.receiver.take());
             }
@@ -268,6 +292,12 @@ impl<M> Inbox<M> {
         self.settings.copy(message).map(Box::new)
     }
 
+    /// Whether messages may come again.
+    #[inline]
+    pub(crate) const fn copies(&self) -> bool {
+        self.settings.special.is_some()
+    }
+
     /// How many times a message may come again.
     pub(crate) fn most_again(&self) -> u32 {
         self.settings.most()
@@ -278,7 +308,7 @@ impl<M> Inbox<M> {
         if self.most_again() == 0 {
             return None;
         }
-        self.state.change(|state| state.again.take())
+        self.state.change(|state| state.rare.as_mut()?.again.take())
     }
 
     /// So many more are in the actor's hands.
@@ -318,28 +348,30 @@ impl<M> Inbox<M> {
     /// Waits for room. Ready, there is a place promised, which [`Inbox::push_promised`] or
     /// [`Inbox::leave`] uses up.
     pub(crate) fn poll_room(&self, cx: &Context<'_>, ticket: &mut Option<Ticket>) -> Poll<Result<(), ()>> {
-        self.state.poll(cx, |state, look: &mut Look<'_, '_>| {
+        self.state.poll(cx, |state, look| {
             self.count(state);
-            let called = ticket.is_some_and(|ticket| state.senders.is_called(ticket));
-            let promised = ticket.is_some_and(|ticket| *state.senders.get(ticket));
-            if !state.is_open() {
+            let (is_open, has_room) = (state.is_open(), state.has_room());
+            let senders = &mut state.rare.get_or_insert_with(Rare::new).senders;
+            let called = ticket.is_some_and(|ticket| senders.is_called(ticket));
+            let promised = ticket.is_some_and(|ticket| *senders.get(ticket));
+            if !is_open {
                 state.promised -= usize::from(promised);
-                look.leave(&mut state.senders, ticket);
+                look.leave(senders, ticket);
                 return Turn::Ready(Err(()));
             }
             if promised {
-                look.leave(&mut state.senders, ticket);
+                look.leave(senders, ticket);
                 return Turn::Ready(Ok(()));
             }
             if called {
                 // It was closed, and is open again.
-                return look.wait_first(&mut state.senders, false, ticket);
+                return look.wait_first(senders, false, ticket);
             }
-            if ticket.is_none() && state.room() > 0 && state.senders.is_empty() {
+            if ticket.is_none() && has_room {
                 state.promised += 1;
                 return Turn::Ready(Ok(()));
             }
-            look.wait(&mut state.senders, false, ticket)
+            look.wait(senders, false, ticket)
         })
     }
 
@@ -347,7 +379,10 @@ impl<M> Inbox<M> {
     pub(crate) fn awaits_room(&self, ticket: Ticket) -> bool {
         // What is done may be room for it.
         self.state.change(|state| self.count(state));
-        self.state.peek(|state| state.is_open() && state.senders.is_queued(ticket))
+        self.state.peek(|state| {
+            let queued = |rare: &Rare<M>| rare.senders.is_queued(ticket);
+            state.is_open() && state.rare.as_deref().is_some_and(queued)
+        })
     }
 
     /// Puts a message into the place that was promised.
@@ -374,8 +409,9 @@ impl<M> Inbox<M> {
     /// Gives up waiting for room.
     pub(crate) fn leave(&self, ticket: Ticket) {
         let waker = self.state.change(|state| {
-            state.promised -= usize::from(*state.senders.get(ticket));
-            state.senders.leave(ticket)
+            let senders = &mut state.rare.get_or_insert_with(Rare::new).senders;
+            state.promised -= usize::from(*senders.get(ticket));
+            senders.leave(ticket)
         });
         weirs_runtime::waiting::let_go(waker);
     }
@@ -391,10 +427,12 @@ impl<M> Inbox<M> {
             if !state.is_open() {
                 return (Err(Refused::Closed(message)), None);
             }
-            if state.urgent.len() + usize::from(state.urgent_taken) >= state.capacity {
+            let (taken, capacity) = (usize::from(state.urgent_taken), state.capacity);
+            let rare = state.rare();
+            if rare.urgent.len() + taken >= capacity {
                 return (Err(Refused::Full(message)), None);
             }
-            state.urgent.push_back(message);
+            rare.urgent.push_back(message);
             self.signals.fetch_or(URGENT, Ordering::Release);
             (Ok(()), state.receiver.take())
         });
@@ -423,9 +461,10 @@ impl<M> Inbox<M> {
             return None;
         }
         self.state.change(|state| {
-            let message = state.urgent.pop_front();
+            let urgent = &mut state.rare.get_or_insert_with(Rare::new).urgent;
+            let message = urgent.pop_front();
             state.urgent_taken = message.is_some();
-            if state.urgent.is_empty() {
+            if urgent.is_empty() {
                 self.signals.fetch_and(!URGENT, Ordering::AcqRel);
             }
             message
@@ -462,9 +501,11 @@ impl<M> Inbox<M> {
         state.taken = state.taken.saturating_sub(more);
     }
 
-    /// Takes what waits into an empty batch.
-    pub(crate) fn take(&self, cx: &Context<'_>, batch: &mut VecDeque<M>) -> Poll<Taken> {
-        self.state.poll(cx, |state, look| {
+    /// Takes what waits into an empty batch, or has the actor wait. It notes whether the waker is there:
+    /// whoever puts a message in takes it out.
+    pub(crate) fn take(&self, cx: &Context<'_>, batch: &mut VecDeque<M>, waits: &mut bool) -> Poll<Taken> {
+        let waker = if *waits { None } else { Some(cx.waker().clone()) };
+        let taken = self.state.poll_with(cx, waker, |state, look| {
             self.count(state);
             if !state.queue.is_empty() {
                 let waiting = state.queue.len();
@@ -478,14 +519,16 @@ impl<M> Inbox<M> {
                 }
                 return Turn::Ready(Taken::Some);
             }
-            if state.urgent.is_empty() {
+            if state.rare.as_ref().is_none_or(|rare| rare.urgent.is_empty()) {
                 if state.draining {
                     return Turn::Ready(Taken::Drained);
                 }
                 return look.wait_alone(&mut state.receiver);
             }
             Turn::Ready(Taken::Some)
-        })
+        });
+        *waits = taken.is_pending();
+        taken
     }
 
     /// Others have their turn; what is done leaves room for them.
@@ -497,13 +540,13 @@ impl<M> Inbox<M> {
     pub(crate) fn at(&self, name: &'static str, now: Instant) {
         self.state.change(|state| {
             self.count(state);
-            state.handling = Some((name, now));
+            state.rare().handling = Some((name, now));
         });
     }
 
     /// It goes on.
     pub(crate) fn at_none(&self) {
-        self.state.change(|state| state.handling = None);
+        self.state.change(|state| state.rare().handling = None);
     }
 
     /// A life is over: what it did not get to comes first in the next.
@@ -512,8 +555,10 @@ impl<M> Inbox<M> {
             self.count(state);
             state.taken = 0;
             state.urgent_taken = false;
-            state.handling = None;
-            state.again = again;
+            if again.is_some() || state.rare.is_some() {
+                let rare = state.rare();
+                (rare.handling, rare.again) = (None, again);
+            }
             // What came since then is less than what is left of a long batch, after each of many crashes.
             swap(&mut state.queue, batch);
             state.queue.append(batch);
@@ -540,7 +585,8 @@ impl<M> Inbox<M> {
         self.state.change(|state| {
             state.draining = true;
             self.signals.fetch_and(!URGENT, Ordering::AcqRel);
-            (take(&mut state.urgent), take(&mut state.queue))
+            let urgent = state.rare.as_mut().map(|rare| take(&mut rare.urgent));
+            (urgent.unwrap_or_default(), take(&mut state.queue))
         })
     }
 
@@ -560,15 +606,17 @@ impl<M> Inbox<M> {
         self.state.poll(cx, |state, look| match &state.closed {
             Some(exit) => {
                 let exit = exit.clone();
-                look.leave(&mut state.watchers, ticket);
+                if let Some(rare) = &mut state.rare {
+                    look.leave(&mut rare.watchers, ticket);
+                }
                 Turn::Ready(exit)
             }
-            None => look.wait(&mut state.watchers, (), ticket),
+            None => look.wait(&mut state.rare().watchers, (), ticket),
         })
     }
 
     pub(crate) fn stop_watching(&self, ticket: Ticket) {
-        let waker = self.state.change(|state| state.watchers.leave(ticket));
+        let waker = self.state.change(|state| state.rare().watchers.leave(ticket));
         weirs_runtime::waiting::let_go(waker);
     }
 
@@ -595,12 +643,9 @@ impl<M> Inbox<M> {
 
     #[cold]
     fn settle_all(&self, exit: Option<&Exit>) {
-        let orphans = {
-            let mut orphans = lock(&self.orphans);
-            self.signals.fetch_and(!ORPHANS, Ordering::AcqRel);
-            take(&mut *orphans)
-        };
-        for orphan in orphans {
+        // Before they are taken: one that comes in between is seen next time.
+        self.signals.fetch_and(!ORPHANS, Ordering::AcqRel);
+        for orphan in self.ties.take_orphans() {
             orphan.settle(exit);
         }
     }

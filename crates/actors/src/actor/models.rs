@@ -14,13 +14,14 @@ use crate::supervise::Face;
 pub struct Queue<M> {
     inbox: Arc<Inbox<M>>,
     batch: VecDeque<M>,
+    waits: bool,
 }
 
 impl<M: Send + 'static> Queue<M> {
     /// A queue, and its address.
     pub fn new(capacity: usize) -> (Addr<M>, Self) {
         let inbox = Inbox::new(Mailbox::bounded(capacity));
-        (Addr(Arc::clone(&inbox)), Self { inbox, batch: VecDeque::new() })
+        (Addr(Arc::clone(&inbox)), Self { inbox, batch: VecDeque::new(), waits: false })
     }
 
     /// The next message; none when it is drained.
@@ -33,7 +34,7 @@ impl<M: Send + 'static> Queue<M> {
                 if let Some(message) = self.batch.pop_front() {
                     return std::task::Poll::Ready(Some(message));
                 }
-                match std::task::ready!(self.inbox.take(cx, &mut self.batch)) {
+                match std::task::ready!(self.inbox.take(cx, &mut self.batch, &mut self.waits)) {
                     Taken::Some => {}
                     Taken::Drained => return std::task::Poll::Ready(None),
                 }

@@ -1,6 +1,5 @@
 //! [`Branch`]: what a supervisor that runs shares with its children, its handles and the views.
 
-use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Context;
@@ -10,6 +9,7 @@ use weirs_runtime::waiting::{Turn, look, wake};
 
 use super::command::Command;
 use super::machine::Key;
+use super::names::Names;
 use super::node::Node;
 use super::observe::{Event, Observer, What};
 use super::report::Left;
@@ -49,7 +49,7 @@ pub(crate) struct Branch {
 #[derive(Default)]
 pub(crate) struct Roster {
     nodes: Vec<Option<(u64, Arc<Node>)>>,
-    names: HashMap<Id, Key>,
+    names: Names,
     next: u64,
 }
 
@@ -58,24 +58,24 @@ impl Roster {
         if self.nodes.len() <= key.place() {
             self.nodes.resize_with(key.place() + 1, || None);
         }
-        self.names.insert(node.id.clone(), key);
+        self.names.put(&node.id, key.place());
         self.nodes[key.place()] = Some((self.next, node));
         self.next += 1;
     }
 
     pub(crate) fn take(&mut self, key: Key) -> Option<Arc<Node>> {
         let (_, node) = self.nodes.get_mut(key.place())?.take()?;
-        self.names.remove(&node.id);
+        self.names.take(&node.id, key.place());
         Some(node)
     }
 
     pub(crate) fn find(&self, id: &Id) -> Option<Key> {
-        self.names.get(id).copied()
+        self.node(id)?.above.get().map(|(_, key)| *key)
     }
 
     pub(crate) fn node(&self, id: &Id) -> Option<&Arc<Node>> {
-        let place = self.nodes.get(self.find(id)?.place())?;
-        place.as_ref().map(|(_, node)| node)
+        let at = |place: usize| self.nodes.get(place)?.as_ref().map(|(_, node)| node);
+        at(self.names.find(id, |place| at(place).is_some_and(|node| node.id == *id))?)
     }
 
     /// In the order of their start.

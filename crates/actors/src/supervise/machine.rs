@@ -11,6 +11,7 @@ mod tests;
 mod window;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use weirs_runtime::Instant;
 
@@ -88,7 +89,8 @@ struct Asked {
 /// A child, as far as the rules care.
 #[derive(Debug)]
 struct Member {
-    rules: ChildRules,
+    /// Most have the same.
+    rules: Arc<ChildRules>,
     phase: Phase,
     asked: Asked,
     /// Put in by a command, and never ready yet: if it does not start, it leaves again.
@@ -144,7 +146,8 @@ impl Machine {
 
     /// Puts a child at the end of the line. Before [`Event::Start`] it waits for that; later it is down until
     /// [`Event::StartChild`], and leaves again if that fails.
-    pub fn insert(&mut self, rules: ChildRules) -> Key {
+    pub fn insert(&mut self, rules: impl Into<Arc<ChildRules>>) -> Key {
+        let rules = rules.into();
         let new = matches!(self.state, State::New);
         self.significant += usize::from(new && rules.significant);
         self.line.push_back(Member {
@@ -283,8 +286,8 @@ impl Machine {
 
     /// A child ended in quiet times.
     fn look_after(&mut self, now: Instant, key: Key, ending: Ending, todo: &mut Vec<Action>) {
-        let rules = self.line.member(key).rules;
-        let again = match rules.restart {
+        let ChildRules { restart, significant, .. } = *self.line.member(key).rules;
+        let again = match restart {
             Restart::Permanent => true,
             Restart::Transient => ending == Ending::Abnormal,
             Restart::Temporary => false,
@@ -295,8 +298,8 @@ impl Machine {
         self.down(key, Answer::Interrupted, todo);
         let done = match self.rules.auto_shutdown {
             AutoShutdown::Never => false,
-            AutoShutdown::AnySignificant => rules.significant,
-            AutoShutdown::AllSignificant => rules.significant && self.significant == 0,
+            AutoShutdown::AnySignificant => significant,
+            AutoShutdown::AllSignificant => significant && self.significant == 0,
         };
         if done {
             self.wind_up(now, Outcome::Done(key), todo);

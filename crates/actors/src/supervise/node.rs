@@ -105,7 +105,7 @@ struct Seat {
     /// Whether an incarnation is there, from the order to begin until its future is gone.
     alive: bool,
     /// Whose answers it waits for, and in whose queues for room.
-    waits_for: Vec<Wait>,
+    waits_for: Option<Box<Waits>>,
     shown: Shown,
 }
 
@@ -125,6 +125,10 @@ pub(crate) enum Heard {
     /// Nothing; and whoever asks is not woken by the child's task.
     NothingElsewhere,
 }
+
+/// Most wait for nobody.
+#[derive(Clone, Default)]
+struct Waits(Vec<Wait>);
 
 /// What an actor waits for: the answer of that one, or room in its queue.
 #[derive(Clone)]
@@ -167,6 +171,7 @@ impl Node {
         })
     }
 
+    #[inline]
     pub(crate) fn flags(&self) -> u8 {
         self.flags.load(Ordering::Acquire)
     }
@@ -300,7 +305,8 @@ impl Node {
     /// if that waits for it in the end.
     pub(crate) fn wait_for(self: &Arc<Self>, on: &Arc<Self>, room: Option<Ticket>) -> Result<(), Vec<Id>> {
         // Noted before the others are looked at: of two that ask each other at the same time, one sees both.
-        lock(&self.seat).waits_for.push(Wait { on: Arc::clone(on), room });
+        let wait = Wait { on: Arc::clone(on), room };
+        lock(&self.seat).waits_for.get_or_insert_default().0.push(wait);
         match on.way_to(self) {
             Some(way) => {
                 self.waits_no_longer(on, room);
@@ -313,8 +319,9 @@ impl Node {
     pub(crate) fn waits_no_longer(&self, on: &Arc<Self>, room: Option<Ticket>) {
         let mut seat = lock(&self.seat);
         let same = |wait: &Wait| Arc::ptr_eq(&wait.on, on) && wait.room == room;
-        if let Some(at) = seat.waits_for.iter().position(same) {
-            let wait = seat.waits_for.swap_remove(at);
+        let Some(waits) = &mut seat.waits_for else { return };
+        if let Some(at) = waits.0.iter().position(same) {
+            let wait = waits.0.swap_remove(at);
             drop(seat);
             drop(wait);
         }
@@ -326,7 +333,7 @@ impl Node {
             return Some(vec![self.id.clone()]);
         }
         // Most wait for nobody.
-        if lock(&self.seat).waits_for.is_empty() {
+        if lock(&self.seat).waits_for.as_ref().is_none_or(|waits| waits.0.is_empty()) {
             return None;
         }
         // Breadth first, each with the place of the one it was reached from.
@@ -335,7 +342,7 @@ impl Node {
         let mut at = 0;
         while let Some((node, _)) = reached.get(at) {
             let waits = lock(&node.seat).waits_for.clone();
-            for wait in waits {
+            for wait in waits.into_iter().flat_map(|waits| waits.0) {
                 if !seen.contains(&Arc::as_ptr(&wait.on)) && wait.lasts() {
                     seen.insert(Arc::as_ptr(&wait.on));
                     if Arc::ptr_eq(&wait.on, target) {
@@ -358,7 +365,7 @@ impl Node {
 
     /// The first whose answer it waits for.
     pub(crate) fn waiting_on(&self) -> Option<Arc<Self>> {
-        lock(&self.seat).waits_for.first().map(|wait| Arc::clone(&wait.on))
+        lock(&self.seat).waits_for.as_ref()?.0.first().map(|wait| Arc::clone(&wait.on))
     }
 
     pub(crate) fn show(&self, state: ChildState) {
@@ -375,21 +382,26 @@ impl Node {
 
     /// From the root down, such as `app/sessions/17`.
     pub(crate) fn path(&self) -> String {
-        let mut names = vec![self.id.to_string()];
+        let mut names = Vec::new();
         let mut branch = self.above.get().and_then(|(branch, _)| branch.upgrade());
         while let Some(above) = branch {
             match above.node.as_ref().and_then(Weak::upgrade) {
                 Some(node) => {
-                    names.push(node.id.to_string());
+                    names.push(node.id.clone());
                     branch = node.above.get().and_then(|(branch, _)| branch.upgrade());
                 }
                 None => {
-                    names.extend(above.name.as_ref().map(Id::to_string));
+                    names.extend(above.name.clone());
                     branch = None;
                 }
             }
         }
-        names.reverse();
-        names.join("/")
+        let mut path = String::new();
+        for name in names.iter().rev() {
+            name.write_to(&mut path);
+            path.push('/');
+        }
+        self.id.write_to(&mut path);
+        path
     }
 }

@@ -244,9 +244,9 @@ pub struct PoolBuilder<Args> {
 }
 
 /// What holds for each child.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct MemberRules {
-    rules: ChildRules,
+    rules: Arc<ChildRules>,
     backoff: Option<Backoff>,
     announces: bool,
 }
@@ -257,7 +257,7 @@ impl<Args: Send + 'static> PoolBuilder<Args> {
         restart: Restart,
         plan: impl FnOnce(MemberRules) -> Box<dyn Plan<Args>> + Send + 'static,
     ) -> Self {
-        let rules = ChildRules { restart, ..task_rules() };
+        let rules = Arc::new(ChildRules { restart, ..task_rules() });
         Self {
             id,
             rules: MemberRules { rules, backoff: None, announces: false },
@@ -271,26 +271,26 @@ impl<Args: Send + 'static> PoolBuilder<Args> {
 
     /// Whether a child that ended is started again. One that is not leaves the pool.
     pub fn restart(mut self, restart: Restart) -> Self {
-        self.rules.rules.restart = restart;
+        self.rules_mut().restart = restart;
         self
     }
 
     /// How a child is stopped. Within five seconds, unless said otherwise.
     pub fn stop(mut self, stop: Stop) -> Self {
-        self.rules.rules.stop = stop;
+        self.rules_mut().stop = stop;
         self
     }
 
     /// Pauses between the restarts of a child. Without one, it is restarted at once.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.rules.backoff = Some(backoff);
-        self.rules.rules.pauses = true;
+        self.rules_mut().pauses = true;
         self
     }
 
     /// After how long a life the pauses of a child's backoff begin anew. A minute, unless said otherwise.
     pub fn reset_after(mut self, life: Duration) -> Self {
-        self.rules.rules.reset_after = life;
+        self.rules_mut().reset_after = life;
         self
     }
 
@@ -298,19 +298,19 @@ impl<Args: Send + 'static> PoolBuilder<Args> {
     /// it is ready when it waits for the first time.
     pub fn announces_ready(mut self) -> Self {
         self.rules.announces = true;
-        self.rules.rules.start_within.get_or_insert(START_WITHIN);
+        self.rules_mut().start_within.get_or_insert(START_WITHIN);
         self
     }
 
     /// How long a child may take to be ready. If it is not, it is killed, and that is an end like others.
     pub fn start_within(mut self, within: Duration) -> Self {
-        self.rules.rules.start_within = Some(within);
+        self.rules_mut().start_within = Some(within);
         self
     }
 
     /// How long a child may take to be gone when it was killed. A second, unless said otherwise.
     pub fn kill_grace(mut self, grace: Duration) -> Self {
-        self.rules.rules.kill_grace = grace;
+        self.rules_mut().kill_grace = grace;
         self
     }
 
@@ -362,14 +362,18 @@ impl<Args: Send + 'static> PoolBuilder<Args> {
                 Supervisor::one_for_one().children(shards)
             })
         };
-        spec.invalid = invalid;
+        spec.invalid = invalid.map(Box::new);
         let places = Arc::new(Places { taken: AtomicUsize::new(0), most: self.most });
         let plan = (self.plan)(self.rules);
         (Pool(Arc::new(Shared { plan, shards, places, started: AtomicU64::new(0) })), spec)
     }
 
+    fn rules_mut(&mut self) -> &mut ChildRules {
+        Arc::make_mut(&mut self.rules.rules)
+    }
+
     fn check(&self) -> Result<(), Invalid> {
-        let MemberRules { rules, backoff, .. } = self.rules;
+        let MemberRules { rules, backoff, .. } = &self.rules;
         let invalid = |field, why| Err(Invalid::of_child(&self.id, field, why));
         if self.once && rules.restart != Restart::Temporary {
             return invalid("pool.restart", "what is made once is not made again");
@@ -492,7 +496,7 @@ where
 {
     fn spec(&self, number: u64, args: Args, place: Place) -> Spec {
         let make = Arc::clone(&self.make);
-        member(number, self.rules, args, place, move |args, life| {
+        member(number, &self.rules, args, place, move |args, life| {
             make(args.clone().expect("they are kept"), life)
         })
     }
@@ -506,13 +510,13 @@ where
 {
     fn spec(&self, number: u64, args: Args, place: Place) -> Spec {
         let make = Arc::clone(&self.make);
-        member(number, self.rules, args, place, move |args, life| {
+        member(number, &self.rules, args, place, move |args, life| {
             make(args.take().expect("a child that is temporary has one life"), life)
         })
     }
 }
 
-fn member<Args, F, Fut>(number: u64, rules: MemberRules, args: Args, place: Place, make: F) -> Spec
+fn member<Args, F, Fut>(number: u64, rules: &MemberRules, args: Args, place: Place, make: F) -> Spec
 where
     Args: Send + 'static,
     F: FnMut(&mut Option<Args>, Incarnation) -> Fut + Send + 'static,
@@ -520,7 +524,8 @@ where
 {
     let launch = Box::new(Member { args: Some(args), make, future: PhantomData });
     let mut spec = Spec::of(number.into(), Kind::Task, None, launch);
-    (spec.rules, spec.backoff, spec.announces) = (rules.rules, rules.backoff, rules.announces);
+    (spec.rules, spec.backoff, spec.announces) =
+        (Arc::clone(&rules.rules), rules.backoff.map(Box::new), rules.announces);
     spec.place = Some(place);
     spec
 }

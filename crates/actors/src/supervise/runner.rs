@@ -93,8 +93,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        let node = Arc::clone(&this.seat.node);
-        let _here = current::enter(&node);
+        let node = &this.seat.node;
+        let _here = current::enter(node);
         loop {
             node.register(this.waker, cx);
             if this.life.is_none() {
@@ -103,7 +103,7 @@ where
                 }
                 let seat = &*this.seat;
                 let life = Incarnation {
-                    node: Arc::clone(&node),
+                    node: Arc::clone(node),
                     branch: Arc::clone(&seat.branch),
                     key: seat.key,
                     number: node.incarnation(),
@@ -161,7 +161,7 @@ where
             if !exit.is_abnormal() && !matches!(exit, Exit::Ignored) && !this.seat.announces {
                 this.seat.ready();
             }
-            current::settle(&node, &exit);
+            current::settle(node, &exit);
             this.seat.ended(exit);
         }
     }

@@ -151,7 +151,7 @@ impl Run {
     }
 
     fn insert(&mut self, mut spec: Box<Spec>) -> Key {
-        let key = self.machine.insert(spec.rules);
+        let key = self.machine.insert(Arc::clone(&spec.rules));
         let node = Arc::clone(&spec.node);
         // A spec is put into one supervisor, once.
         let _ = node.above.set((Arc::downgrade(&self.branch), key));
@@ -159,7 +159,8 @@ impl Run {
         if self.children.len() <= key.place() {
             self.children.resize_with(key.place() + 1, || None);
         }
-        let backoff = spec.backoff.map(|backoff| Box::new((backoff, BackoffProgress::default())));
+        let backoff = spec.backoff.take();
+        let backoff = backoff.map(|backoff| Box::new((*backoff, BackoffProgress::default())));
         if self.machine.phase(key) == Some(Phase::Queued) {
             node.show(ChildState::Queued);
         }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use weirs_resilience::Backoff;
@@ -51,13 +51,13 @@ impl<F: FnOnce(&Runtime, Seat) -> Task<()> + Send> Launch for F {
 /// Unless said otherwise a child is permanent, has five seconds to stop, and is restarted at once.
 pub struct Spec {
     pub(crate) node: Arc<Node>,
-    pub(crate) rules: ChildRules,
-    pub(crate) backoff: Option<Backoff>,
+    pub(crate) rules: Arc<ChildRules>,
+    pub(crate) backoff: Option<Box<Backoff>>,
     pub(crate) announces: bool,
     /// Its place in a pool.
     pub(super) place: Option<Place>,
     /// What is wrong with it beyond its own settings.
-    pub(super) invalid: Option<Invalid>,
+    pub(super) invalid: Option<Box<Invalid>>,
     /// An actor for whose messages there is no room at all.
     pub(crate) empty_mailbox: bool,
     launch: Box<dyn Launch>,
@@ -109,7 +109,7 @@ impl Spec {
         let mut spec = spec.stop(Stop::Forever);
         spec.announces = true;
         // It never blocks; its children have a grace each.
-        spec.rules.kill_grace = Duration::MAX;
+        spec.rules_mut().kill_grace = Duration::MAX;
         spec
     }
 
@@ -125,7 +125,7 @@ impl Spec {
     pub(crate) fn of(id: Id, kind: Kind, face: Option<Arc<dyn Face>>, launch: Box<dyn Launch>) -> Self {
         Self {
             node: Node::new(id, kind, face),
-            rules: task_rules(),
+            rules: usual_rules(),
             backoff: None,
             announces: false,
             place: None,
@@ -143,7 +143,7 @@ impl Spec {
     /// Whether it is started again when it ended. [`Restart::Permanent`], unless said otherwise.
     #[must_use]
     pub fn restart(mut self, restart: Restart) -> Self {
-        self.rules.restart = restart;
+        self.rules_mut().restart = restart;
         self
     }
 
@@ -162,29 +162,29 @@ impl Spec {
     /// How it is stopped. Within five seconds, unless said otherwise; a supervisor has all the time it wants.
     #[must_use]
     pub fn stop(mut self, stop: Stop) -> Self {
-        self.rules.stop = stop;
+        self.rules_mut().stop = stop;
         self
     }
 
     /// Pauses between restarts. Without one, a child is restarted at once.
     #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.backoff = Some(backoff);
-        self.rules.pauses = true;
+        self.backoff = Some(Box::new(backoff));
+        self.rules_mut().pauses = true;
         self
     }
 
     /// After how long a life the pauses of the backoff begin anew. A minute, unless said otherwise.
     #[must_use]
     pub fn reset_after(mut self, life: Duration) -> Self {
-        self.rules.reset_after = life;
+        self.rules_mut().reset_after = life;
         self
     }
 
     /// Its end may be the supervisor's: see [`AutoShutdown`](super::AutoShutdown).
     #[must_use]
     pub fn significant(mut self) -> Self {
-        self.rules.significant = true;
+        self.rules_mut().significant = true;
         self
     }
 
@@ -193,14 +193,14 @@ impl Spec {
     #[must_use]
     pub fn announces_ready(mut self) -> Self {
         self.announces = true;
-        self.rules.start_within.get_or_insert(START_WITHIN);
+        self.rules_mut().start_within.get_or_insert(START_WITHIN);
         self
     }
 
     /// How long it may take to be ready. If it is not, it is killed, and that is an end like others.
     #[must_use]
     pub fn start_within(mut self, within: Duration) -> Self {
-        self.rules.start_within = Some(within);
+        self.rules_mut().start_within = Some(within);
         self
     }
 
@@ -208,13 +208,17 @@ impl Spec {
     /// does not give its thread back, and is reported as stuck. None at all is an error when it is started.
     #[must_use]
     pub fn kill_grace(mut self, grace: Duration) -> Self {
-        self.rules.kill_grace = grace;
+        self.rules_mut().kill_grace = grace;
         self
+    }
+
+    fn rules_mut(&mut self) -> &mut ChildRules {
+        Arc::make_mut(&mut self.rules)
     }
 
     pub(crate) fn check(&self) -> Result<(), Invalid> {
         if let Some(invalid) = &self.invalid {
-            return Err(invalid.clone());
+            return Err(Invalid::clone(invalid));
         }
         let id = self.id();
         if id.name() == Some("") {
@@ -232,7 +236,7 @@ impl Spec {
         if self.rules.kill_grace == Duration::ZERO {
             return Err(Invalid::of_child(id, "spec.kill_grace", "nothing is gone in no time"));
         }
-        if self.backoff.is_some_and(|backoff| backoff.check().is_err()) {
+        if self.backoff.as_ref().is_some_and(|backoff| backoff.check().is_err()) {
             return Err(Invalid::of_child(id, "spec.backoff", "its settings make no sense"));
         }
         Ok(())
@@ -271,6 +275,12 @@ pub(super) fn task_rules() -> ChildRules {
         pauses: false,
         reset_after: RESET_AFTER,
     }
+}
+
+/// The same, shared by all for whom nothing else was said.
+fn usual_rules() -> Arc<ChildRules> {
+    static USUAL: OnceLock<Arc<ChildRules>> = OnceLock::new();
+    Arc::clone(USUAL.get_or_init(|| Arc::new(task_rules())))
 }
 
 /// A child whose futures are made by a function.

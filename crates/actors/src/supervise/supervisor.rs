@@ -1,6 +1,5 @@
 //! [`Supervisor`]: children and the rules for them; and [`Tree`], one that was started.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::mem::take;
 use std::ops::Deref;
@@ -14,6 +13,7 @@ use super::command::StartError;
 use super::handle::Handle;
 use super::incarnation::Incarnation;
 use super::machine::Machine;
+use super::names::Names;
 use super::observe::{Event, Observer};
 use super::report::ShutdownReport;
 use super::rules::{AutoShutdown, Rules, Strategy};
@@ -185,11 +185,13 @@ impl Supervisor {
         if self.rules.within == Duration::ZERO {
             return Err(Invalid::new("supervisor.intensity", "within no time"));
         }
-        let mut names = HashSet::new();
-        for spec in &self.children {
+        let mut names = Names::with_capacity(self.children.len());
+        for (place, spec) in self.children.iter().enumerate() {
             spec.check()?;
             spec.check_under(&self.rules)?;
-            if !names.insert(spec.id()) {
+            if names.find(spec.id(), |other| self.children[other].id() == spec.id()).is_none() {
+                names.put(spec.id(), place);
+            } else {
                 return Err(Invalid::of_child(spec.id(), "spec.id", "there are two of that name"));
             }
         }

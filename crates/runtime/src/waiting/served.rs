@@ -1,9 +1,9 @@
 //! [`Served`]: a state in a lock, whose changes let others go on. The lock is let go before anybody is
 //! woken.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use super::waiters::{Look, Turn, Wakes, look};
+use super::waiters::{Look, Turn, Wakes, look_with};
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// A state that others wait for.
@@ -45,9 +45,20 @@ impl<S: Serve> Served<S> {
     pub fn poll<R>(
         &self,
         cx: &Context<'_>,
+        turn: impl FnMut(&mut S, &mut Look<'_, '_>) -> Turn<R>,
+    ) -> Poll<R> {
+        self.poll_with(cx, None, turn)
+    }
+
+    /// The same with a waker at hand: see [`look_with`](super::look_with).
+    #[inline]
+    pub fn poll_with<R>(
+        &self,
+        cx: &Context<'_>,
+        waker: Option<Waker>,
         mut turn: impl FnMut(&mut S, &mut Look<'_, '_>) -> Turn<R>,
     ) -> Poll<R> {
-        look(cx, |look| self.change(|state| turn(state, look)))
+        look_with(cx, waker, |look| self.change(|state| turn(state, look)))
     }
 
     #[inline(never)]

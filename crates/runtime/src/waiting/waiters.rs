@@ -232,10 +232,16 @@ pub fn wake(waker: Waker) {
 }
 
 /// Drops a waker, as [`wake`] wakes it.
+#[inline]
 pub fn let_go(waker: Option<Waker>) {
+    // Most often there is none.
     if let Some(waker) = waker {
-        contain(|| drop(waker));
+        let_go_of(waker);
     }
+}
+
+fn let_go_of(waker: Waker) {
+    contain(|| drop(waker));
 }
 
 /// Runs what a waker does. The panic hook hears of its panics, and nobody else.
@@ -357,8 +363,18 @@ impl Look<'_, '_> {
 
 /// Looks at a state until that is ready or waits. The waker is cloned between two looks, and the one that
 /// it replaces is dropped after them: `at` locks, and nothing here does.
-pub fn look<R>(cx: &Context<'_>, mut at: impl FnMut(&mut Look<'_, '_>) -> Turn<R>) -> Poll<R> {
-    let mut waker = None;
+#[inline]
+pub fn look<R>(cx: &Context<'_>, at: impl FnMut(&mut Look<'_, '_>) -> Turn<R>) -> Poll<R> {
+    look_with(cx, None, at)
+}
+
+/// The same with a waker at hand: for whoever knows that none is kept there, and looks once instead of twice.
+#[inline]
+pub fn look_with<R>(
+    cx: &Context<'_>,
+    mut waker: Option<Waker>,
+    mut at: impl FnMut(&mut Look<'_, '_>) -> Turn<R>,
+) -> Poll<R> {
     loop {
         let mut look = Look { cx, waker, old: None };
         let turn = at(&mut look);

@@ -27,28 +27,28 @@ impl<M: Send> Face for Inbox<M> {
     }
 
     fn close(&self, exit: &Exit) {
-        let exit = exit.clone();
+        let kept = exit.clone();
         let (before, again, urgent, queue) = self.state.change(|state| {
-            let before = if state.closed.is_none() { state.closed.replace(exit) } else { Some(exit) };
+            let before = if state.closed.is_none() { state.closed.replace(kept) } else { Some(kept) };
             self.signals.fetch_and(!URGENT, Ordering::AcqRel);
-            (before, state.again.take(), take(&mut state.urgent), take(&mut state.queue))
+            let rare = state.rare.as_mut();
+            let (again, urgent) =
+                rare.map(|rare| (rare.again.take(), take(&mut rare.urgent))).unwrap_or_default();
+            (before, again, urgent, take(&mut state.queue))
         });
         let_go(before);
-        let count = usize::from(again.is_some()) + urgent.len() + queue.len();
-        let again = again.map(|again| again.message).into_iter();
-        let letters = again.chain(urgent).chain(queue);
-        current::unheard(Unheard::Closed, || {
-            letters.for_each(|message| self.let_go_of(message, DeadReason::Ended));
-        });
-        self.dead(count, DeadReason::Ended);
+        if again.is_some() || !urgent.is_empty() || !queue.is_empty() {
+            self.bury_all(again, urgent, queue);
+        }
+        // Whoever was linked to it between its last life and this, which it did not see to be the end.
+        self.untie(exit);
         self.leave_lists();
     }
 
     fn life_ended(&self, exit: &Exit) {
         self.settle_orphans(Some(exit));
-        let path = || self.node().map_or_else(String::new, |node| node.path());
         self.signals.fetch_and(!STRUCK, Ordering::AcqRel);
-        self.ties.cut(std::ptr::from_ref(self).addr(), path, exit);
+        self.untie(exit);
     }
 
     fn awaits_room(&self, ticket: Ticket) -> bool {
@@ -56,8 +56,7 @@ impl<M: Send> Face for Inbox<M> {
     }
 
     fn orphan(&self, orphan: Arc<dyn Orphan>) -> Result<(), Arc<dyn Orphan>> {
-        let mut orphans = lock(&self.orphans);
-        orphans.push(orphan);
+        self.ties.keep(orphan);
         self.signals.fetch_or(ORPHANS, Ordering::Release);
         Ok(())
     }
@@ -68,7 +67,32 @@ impl<M: Send> Face for Inbox<M> {
             snapshot.kind = Kind::Actor;
             snapshot.queued = state.queued();
             snapshot.handled = state.handled + self.done_beside.load(Ordering::Relaxed) as u64;
-            snapshot.handling = state.handling.map(|(name, since)| (name, now.saturating_since(since)));
+            let handling = state.rare.as_ref().and_then(|rare| rare.handling);
+            snapshot.handling = handling.map(|(name, since)| (name, now.saturating_since(since)));
         });
+    }
+}
+
+impl<M> Inbox<M> {
+    /// All that it is linked to hear how it ended.
+    fn untie(&self, exit: &Exit) {
+        self.ties.cut(std::ptr::from_ref(self).addr(), || self.path(), exit);
+    }
+
+    /// Where the actor stands in its tree.
+    pub(crate) fn path(&self) -> String {
+        self.node().map_or_else(String::new, |node| node.path())
+    }
+
+    /// Messages that wait when nobody will take them any more.
+    #[cold]
+    fn bury_all(&self, again: Option<Box<Again<M>>>, urgent: VecDeque<M>, queue: VecDeque<M>) {
+        let count = usize::from(again.is_some()) + urgent.len() + queue.len();
+        let again = again.map(|again| again.message).into_iter();
+        let letters = again.chain(urgent).chain(queue);
+        current::unheard(Unheard::Closed, || {
+            letters.for_each(|message| self.let_go_of(message, DeadReason::Ended));
+        });
+        self.dead(count, DeadReason::Ended);
     }
 }
