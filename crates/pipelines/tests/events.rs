@@ -212,7 +212,7 @@ type OwnIntake = Intake<u64, u64, &'static str>;
 #[apply(runtime_test)]
 async fn an_observer_may_panic_and_may_use_the_pool(runtime: Runtime) {
     let (runtime, watched) = runtime.watched();
-    // No lock is held: it looks at the pool, and hands in one more job. Whoever waits is not overtaken for ever.
+    // No lock is held: it looks at the pool, and hands in one more job. Others get theirs in all the same.
     let intake: Arc<Mutex<Option<OwnIntake>>> = Arc::default();
     let of = Arc::clone(&intake);
     let work = async |n: u64| {

@@ -21,7 +21,7 @@ use super::stage::Staged;
 #[derive(Debug)]
 pub struct EachOutcome<B: Blueprint, F>(Staged<B, F, Infallible>);
 
-/// A stage that hands on what came of each job, its panic too. There is room for three results for each worker.
+/// A stage that hands on what came of each job, its panic too; with room for three results for each worker.
 pub(crate) fn each_outcome<B: Blueprint, F>(
     pipeline: Pipeline<B>,
     name: &'static str,

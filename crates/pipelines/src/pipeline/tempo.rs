@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use weirs_runtime::{Clock, Instant};
 
-/// How fast items come, for whoever hands on several at a time: where one takes long, none waits for the next.
+/// How fast items come, for whoever hands on several at a time: where one takes long, none waits for another.
 ///
 /// Where they come one at a time, with a pause after each, nobody looks at the clock.
 #[derive(Debug, Default)]

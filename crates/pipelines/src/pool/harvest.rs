@@ -1,5 +1,4 @@
-//! [`Harvest`]: what a worker has finished, in the form in which the state takes it in: at once, and few of it
-//! one by one.
+//! [`Harvest`]: what a worker has finished, in the form in which the state takes it in: most of it at once.
 
 use std::collections::VecDeque;
 use std::mem;

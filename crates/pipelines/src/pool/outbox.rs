@@ -51,7 +51,7 @@ impl<C> Outbox<C> {
         None
     }
 
-    /// Puts in the ends of several jobs, with their places if that matters; `refused` gets what is not wanted.
+    /// Puts in the ends of several jobs, with their places if that matters. What is not wanted is `refused`.
     pub(super) fn take_in(
         &mut self,
         completions: &mut VecDeque<C>,

@@ -1,5 +1,4 @@
-//! [`Queue`]: jobs in a row, each with its slip; jobs of which nothing is known but their number have one slip
-//! together.
+//! [`Queue`]: jobs in a row, each with its slip; those of which only the number is known have one together.
 
 use std::collections::VecDeque;
 use std::mem;
