@@ -43,6 +43,11 @@ impl Line {
         wakes.add(waker);
     }
 
+    /// Whether somebody was called who has not come yet.
+    pub(crate) fn has_called(&self) -> bool {
+        self.called > 0
+    }
+
     /// How many of the things somebody may take who comes now, with a ticket or without.
     pub(crate) fn share(&self, ticket: Option<Ticket>, things: usize) -> usize {
         match ticket {

@@ -23,6 +23,7 @@ mod serial;
 mod site;
 mod stage;
 mod stats;
+mod tempo;
 mod through;
 mod unprocessed;
 mod workers;

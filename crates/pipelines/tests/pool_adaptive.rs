@@ -15,9 +15,10 @@ fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A server that answers in 10 ms; those beyond its capacity share what it has.
+/// A server that answers in 10 ms, or as long as it takes; those beyond its capacity share what it has.
 #[derive(Clone)]
 struct Server {
+    takes: Duration,
     capacity: u64,
     asked: Arc<AtomicU64>,
     runtime: Runtime,
@@ -27,7 +28,7 @@ impl Server {
     async fn ask(self) -> Result<(), Infallible> {
         let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
         let slower = (asked as f64 / self.capacity as f64).max(1.0);
-        self.runtime.clock().sleep(ms(10).mul_f64(slower)).await;
+        self.runtime.clock().sleep(self.takes.mul_f64(slower)).await;
         self.asked.fetch_sub(1, Ordering::Relaxed);
         Ok(())
     }
@@ -40,7 +41,17 @@ async fn load(
     controller: impl Controller,
     stages: &[(Duration, Duration)],
 ) -> Vec<(usize, PoolStats)> {
-    let server = Server { capacity, asked: Arc::default(), runtime: runtime.clone() };
+    load_that_takes(ms(10), runtime, capacity, controller, stages).await
+}
+
+async fn load_that_takes(
+    takes: Duration,
+    runtime: &Runtime,
+    capacity: u64,
+    controller: impl Controller,
+    stages: &[(Duration, Duration)],
+) -> Vec<(usize, PoolStats)> {
+    let server = Server { takes, capacity, asked: Arc::default(), runtime: runtime.clone() };
     let pool = WorkerPool::builder(move |()| server.clone().ask())
         .adaptive(1..=64, controller)
         .queue(1000)
@@ -95,6 +106,24 @@ async fn stops_where_it_does_not_pay(runtime: Runtime) {
     // The rule by latency makes it worse: every worker more makes every job slower.
     let seen = load(&runtime, 8, P95Latency::new(ms(9)), &stages).await;
     assert_eq!(seen[0].0, 64);
+}
+
+#[test]
+fn jobs_that_end_a_few_times_in_a_window_do_not_hide_that_growing_pays() {
+    explore(grows_for_long_jobs);
+}
+
+async fn grows_for_long_jobs(runtime: Runtime) {
+    // Of jobs that all take as long, one window of 250 ms may see four rounds end and the next one five.
+    for takes in [30, 45, 50, 52, 55, 60, 70, 90, 120, 300, 700] {
+        // The work of almost twenty, which it takes a dozen steps to have.
+        let time = Duration::from_secs(8) + 12 * ms(takes);
+        let controller = QueueWait::new(ms(20));
+        let seen = load_that_takes(ms(takes), &runtime, 1000, controller, &[(ms(takes) / 20, time)]).await;
+        let (workers, stats) = &seen[0];
+        let wanted = stats.counts.taken as f64 * ms(takes).as_secs_f64() / time.as_secs_f64();
+        assert!(*workers as f64 >= wanted, "{takes} ms, {wanted}: {stats}");
+    }
 }
 
 #[apply(runtime_test)]

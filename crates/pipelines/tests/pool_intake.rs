@@ -2,14 +2,14 @@
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_lite::StreamExt;
 use futures_lite::future::{or, yield_now};
 use weirs_channels_utils::StreamUtil;
-use weirs_pipelines::{CallError, JobError, WorkerPool, WorkerPoolBuilder};
+use weirs_pipelines::{CallError, Intake, JobError, WorkerPool, WorkerPoolBuilder};
 use weirs_pipelines::{FnWorker, Same};
 use weirs_runtime::{Runtime, block_on};
 use weirs_testing::{
@@ -308,4 +308,30 @@ async fn places_are_given_first_come_first_served(runtime: Runtime) {
     let done: Vec<_> = results.map(|end| end.result.unwrap()).collect().await;
     let place = |n| done.iter().position(|done| *done == n).unwrap();
     assert!(place(3) < place(105) && place(3) < place(4), "{done:?}");
+}
+
+#[apply(sim_test)]
+async fn whoever_waits_is_not_overtaken_for_ever(runtime: Runtime) {
+    let intake: Arc<Mutex<Option<Intake<u64, u64, Infallible>>>> = Arc::default();
+    let overtook = Arc::new(AtomicUsize::new(0));
+    let work = {
+        let (intake, overtook) = (Arc::clone(&intake), Arc::clone(&overtook));
+        move |n: u64| {
+            // While its worker has the next jobs in hand, and gives them back when this one has to wait.
+            let own = intake.lock().unwrap().clone().filter(|_| overtook.load(Ordering::Relaxed) < 1000);
+            let more = own.is_some_and(|own| own.try_submit(1).is_ok());
+            overtook.fetch_add(usize::from(more), Ordering::Relaxed);
+            async move {
+                yields(n as usize % 2).await;
+                Ok(n)
+            }
+        }
+    };
+    let pool = WorkerPool::builder(work).workers(2).queue(4).discard_results().build(&runtime).unwrap();
+    *intake.lock().unwrap() = Some(pool.intake());
+    assert_eq!(pool.submit_many(0..100).await.unwrap(), 100);
+    *intake.lock().unwrap() = None;
+    let (settled, overtook) = (pool.close().await, overtook.load(Ordering::Relaxed));
+    assert_eq!((settled.taken, settled.done), (100 + overtook as u64, 100 + overtook as u64));
+    assert!(overtook < 1000, "nobody else gets a job in");
 }

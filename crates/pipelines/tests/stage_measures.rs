@@ -135,30 +135,63 @@ async fn the_table_of_a_measured_pipeline_has_the_times(runtime: Runtime) {
 #[test]
 fn without_it_nobody_looks_at_the_clock_for_its_sake() {
     let time = ManualClock::new();
-    let looks = |measured: bool| {
+    let looks = |several: bool, measured: bool| {
         let ready = async |n: u64| {
             yield_now().await;
             Ok::<_, Infallible>(n)
         };
-        let plan = Pipeline::source(stream::iter(0..100_u64))
-            .stage("one", 1, ready)
-            .stage("three", 3, ready)
-            .stage_by_key("by key", 3, |n| n % 7, ready)
-            .fold(0, |sum, n| *sum += n)
-            .clock(time.clock());
-        let plan = if measured { plan.measured() } else { plan };
+        let one = Pipeline::source(stream::iter(0..100_u64)).stage("one", 1, ready);
         let before = time.times_read();
-        let stats = block_on(plan.drive().unwrap()).unwrap().stats;
+        let drive = match several {
+            false => {
+                let plan = one.stage("two", 1, ready).fold(0, |sum, n| *sum += n).clock(time.clock());
+                block_on(if measured { plan.measured() } else { plan }.drive().unwrap())
+            }
+            true => {
+                let plan = one
+                    .stage("three", 3, ready)
+                    .stage_by_key("by key", 3, |n| n % 7, ready)
+                    .fold(0, |sum, n| *sum += n)
+                    .clock(time.clock());
+                block_on(if measured { plan.measured() } else { plan }.drive().unwrap())
+            }
+        };
+        let stats = drive.unwrap().stats;
         assert_eq!(stats.stages.iter().all(|stage: &StageStats| stage.recent.is_some()), measured);
         time.times_read() - before
     };
-    // What the two stages with several workers hand on: they look before and after, to see whether the next
-    // would have to wait for it.
-    let unmeasured = looks(false);
-    assert!(unmeasured <= 2 * 2 * 100, "{unmeasured}");
+    assert_eq!(looks(false, false), 0);
+    // Not for the jobs: once when many came in a row, to see whether others shall have their turn.
+    let unmeasured = looks(true, false);
+    assert!(unmeasured <= 100 / 32, "{unmeasured}");
     // Each stage three times a job, each end once an item, and whoever sets them up and looks.
-    let measured = looks(true) - unmeasured;
+    let measured = looks(true, true) - unmeasured;
     assert!((1000..1120).contains(&measured), "{measured}");
+}
+
+#[test]
+fn whoever_hands_on_many_that_do_not_wait_looks_at_the_clock_now_and_then() {
+    let time = ManualClock::new();
+    let looks = |buffer: Option<usize>| {
+        let ready = async |n: u64| Ok::<_, Infallible>(n);
+        let source = Pipeline::source(stream::iter(0..10_000_u64)).stage("one", 1, ready);
+        let before = time.times_read();
+        let summary = match buffer {
+            None => block_on(source.fold(0, |sum, n| *sum += n).clock(time.clock()).drive().unwrap()),
+            Some(places) => {
+                let plan = source.buffer(places).fold(0, |sum, n| *sum += n).clock(time.clock());
+                block_on(plan.drive().unwrap())
+            }
+        };
+        assert_eq!(summary.unwrap().output, 4999 * 10_000 + 5000);
+        time.times_read() - before
+    };
+    // Whether others shall have their turn: once for 128 items, and once more in a turn.
+    let turns = looks(None);
+    assert!((1..=10_000 / 120).contains(&turns), "{turns}");
+    // And whether the next is worth waiting for: twice a batch, of half the buffer or less.
+    let batches = looks(Some(64));
+    assert!((1..=10_000 / 10).contains(&batches), "{batches}");
 }
 
 #[apply(runtime_test)]

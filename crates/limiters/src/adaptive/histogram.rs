@@ -11,6 +11,7 @@ const BUCKETS: usize = (64 - BITS as usize + 1) * PARTS as usize;
 pub struct Histogram {
     buckets: [u32; BUCKETS],
     count: u64,
+    sum: u64,
 }
 
 impl Histogram {
@@ -19,11 +20,17 @@ impl Histogram {
         let bucket = &mut self.buckets[index(value)];
         *bucket = bucket.saturating_add(1);
         self.count += 1;
+        self.sum = self.sum.saturating_add(value);
     }
 
     /// How many values were counted.
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// The mean of the values, exactly; zero of none.
+    pub fn mean(&self) -> u64 {
+        self.sum.checked_div(self.count).unwrap_or(0)
     }
 
     /// The value below which such a share lies; within a bucket it is taken to be spread evenly.
@@ -48,7 +55,7 @@ impl Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { buckets: [0; BUCKETS], count: 0 }
+        Self { buckets: [0; BUCKETS], count: 0, sum: 0 }
     }
 }
 
@@ -97,7 +104,8 @@ mod tests {
             let (found, exact) = (histogram.quantile(share) as f64, share * 1e7);
             assert!((found / exact - 1.0).abs() < 1.0 / 16.0, "{share}: {found} {exact}");
         }
+        assert_eq!(histogram.mean(), 5_000_500);
         histogram.clear();
-        assert_eq!((histogram.count(), histogram.quantile(0.5)), (0, 0));
+        assert_eq!((histogram.count(), histogram.mean(), histogram.quantile(0.5)), (0, 0, 0));
     }
 }

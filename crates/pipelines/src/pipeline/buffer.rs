@@ -7,7 +7,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_core::Stream;
 use weirs_channels_utils::{Batches, Overflow, Receiver, Sender, channel};
@@ -18,15 +17,13 @@ use super::flow::{Flow, TURN};
 use super::fork::Either;
 use super::plan::{Blueprint, Check};
 use super::site::{Cause, PipelineEvent, Site};
+use super::tempo::Tempo;
 use super::unprocessed::Left;
 use crate::panics::contain;
 use crate::turn::yield_now;
 
 /// The most items that are sent at once.
 const MOST_AT_ONCE: usize = 64;
-
-/// Whoever takes longer than this for an item sends each at once, so that none waits for the next.
-const SLOW: Duration = Duration::from_micros(20);
 
 /// A boundary, before it is assembled.
 #[derive(Debug)]
@@ -163,7 +160,7 @@ where
     let mut cork: Cork<P> = Cork { items: VecDeque::new(), edge, site: site.clone() };
     let mut flow = pin!(Some(flow));
     let mut closed = pin!(sender.closed());
-    let mut slow = false;
+    let mut tempo = Tempo::default();
     let mut turn = 0;
     loop {
         turn += 1;
@@ -171,17 +168,19 @@ where
             turn = 0;
             yield_now().await;
         }
-        let mut began = None;
-        let most = if slow { 1 } else { at_once };
+        let most = tempo.at_once(at_once);
         let gathered = poll_fn(|cx| {
-            began.get_or_insert_with(|| clock.now());
+            tempo.begins(&clock);
             let mut waits = false;
             if let Some(mut running) = flow.as_mut().as_pin_mut() {
                 // What the user wrote is contained where it is called; this is for destructors.
                 let contained = contain(|| {
                     while cork.items.len() < most {
                         match running.as_mut().poll_next(cx) {
-                            Poll::Ready(Some(item)) => cork.items.push_back(P::pack(item, &clock)),
+                            Poll::Ready(Some(item)) => {
+                                cork.items.push_back(P::pack(item, &clock));
+                                tempo.came(cork.items.len(), &clock);
+                            }
                             Poll::Ready(None) => return true,
                             Poll::Pending => {
                                 waits = true;
@@ -200,19 +199,16 @@ where
                 }
             }
             if waits && cork.items.is_empty() {
-                began = None;
                 return closed.as_mut().poll(cx).map(|()| false);
             }
             Poll::Ready(true)
         })
         .await;
-        let number = cork.items.len() as u32;
+        let number = cork.items.len();
         if !gathered || number == 0 {
             break;
         }
-        if let Some(began) = began {
-            slow = clock.now().saturating_since(began) > SLOW * number;
-        }
+        tempo.hands_on(number, &clock);
         let sent = {
             let mut send = pin!(sender.send_all(&mut cork.items));
             poll_fn(|cx| {
@@ -231,8 +227,8 @@ where
             })
             .await
         };
-        let left = cork.items.len() as u64;
-        cork.edge.sent.fetch_add(u64::from(number) - left, Ordering::Relaxed);
+        let sent_now = number - cork.items.len();
+        cork.edge.sent.fetch_add(sent_now as u64, Ordering::Relaxed);
         if may_drop {
             let dropped = sender.stats().dropped;
             if cork.edge.dropped.swap(dropped, Ordering::Relaxed) < dropped {

@@ -21,7 +21,7 @@ use super::stage::Staged;
 #[derive(Debug)]
 pub struct EachOutcome<B: Blueprint, F>(Staged<B, F, Infallible>);
 
-/// A stage that hands on what came of each job, its panic too.
+/// A stage that hands on what came of each job, its panic too; with room for three results for each worker.
 pub(crate) fn each_outcome<B: Blueprint, F>(
     pipeline: Pipeline<B>,
     name: &'static str,
@@ -29,7 +29,10 @@ pub(crate) fn each_outcome<B: Blueprint, F>(
     work: F,
     order: Order<B::Item>,
 ) -> Pipeline<EachOutcome<B, F>> {
-    pipeline.then(|upstream| EachOutcome(Staged::new(upstream, name, workers.into(), work).in_order(order)))
+    // Room enough that those who do short jobs need not be woken for each few of them.
+    let unread = workers.saturating_mul(3);
+    let stage = |upstream| Staged::new(upstream, name, workers.into(), work).in_order(order);
+    pipeline.then(|upstream| EachOutcome(stage(upstream).with_unread(unread)))
 }
 
 impl<B, F, U, Fut> Blueprint for EachOutcome<B, F>

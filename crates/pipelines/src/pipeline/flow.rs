@@ -27,6 +27,7 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    const FEW: u32 = 32;
     const MOST: u32 = 2048;
     const LONGEST: Duration = Duration::from_micros(200);
 
@@ -34,13 +35,13 @@ impl Turn {
     #[inline]
     pub(super) fn is_over(&mut self, clock: &Clock) -> bool {
         self.items += 1;
-        self.items % 16 == 0 && self.looks_over(clock)
+        self.items % Self::FEW == 0 && self.looks_over(clock)
     }
 
-    /// It looks at the clock after 16 items, and then after every 128: not at all where few come at once.
+    /// It looks at the clock after a few items, and then after every 128: not at all where few come at once.
     #[cold]
     fn looks_over(&mut self, clock: &Clock) -> bool {
-        if self.items != 16 && self.items % TURN != 0 {
+        if self.items != Self::FEW && self.items % TURN != 0 {
             return false;
         }
         let now = clock.now();

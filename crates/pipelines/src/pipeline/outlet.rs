@@ -5,7 +5,6 @@ use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use weirs_channels_utils::{Sender, SenderSink};
 
@@ -13,10 +12,8 @@ use super::desk::{add, bump};
 use super::finish::{End, Finish};
 use super::flow::{Flow, Turn};
 use super::site::Cause;
+use super::tempo::Tempo;
 use super::unprocessed::Left;
-
-/// Where it takes longer than this for an item, each is sent at once, so that none waits for the next.
-const SLOW: Duration = Duration::from_micros(20);
 
 /// An end that sends what comes into a channel, several at a time.
 #[derive(Debug)]
@@ -25,12 +22,12 @@ pub struct Outlet<T> {
     /// Gathered, and on their way.
     items: VecDeque<T>,
     at_once: usize,
-    slow: bool,
+    tempo: Tempo,
 }
 
 impl<T> Outlet<T> {
     pub(super) fn new(sender: Sender<T>, at_once: usize) -> Self {
-        Self { sink: sender.into_sink(), items: VecDeque::new(), at_once, slow: false }
+        Self { sink: sender.into_sink(), items: VecDeque::new(), at_once, tempo: Tempo::default() }
     }
 }
 
@@ -71,21 +68,21 @@ impl<T: Send + 'static> Finish<T> for Outlet<T> {
             if let Some(stopped) = stopped {
                 return stopped;
             }
-            let began = clock.now();
-            let most = if this.slow { 1 } else { this.at_once };
+            let most = this.tempo.at_once(this.at_once);
+            this.tempo.begins(clock);
             while this.items.len() < most {
                 match end.poll_next(flow.as_mut(), &mut turn, cx) {
-                    Poll::Ready(Some(item)) => this.items.push_back(item),
+                    Poll::Ready(Some(item)) => {
+                        this.items.push_back(item);
+                        this.tempo.came(this.items.len(), clock);
+                    }
                     polled => {
                         stopped = Some(polled.map(|_| ()));
                         break;
                     }
                 }
             }
-            let number = this.items.len() as u32;
-            if number > 0 {
-                this.slow = clock.now().saturating_since(began) > SLOW * number;
-            }
+            this.tempo.hands_on(this.items.len(), clock);
         }
     }
 

@@ -9,7 +9,6 @@ use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
@@ -23,6 +22,7 @@ use super::feed::Feed;
 use super::flow::{Flow, Turn};
 use super::gate::{Gate, manage};
 use super::site::{Alive, Cause, PipelineEvent};
+use super::tempo::Tempo;
 use super::unprocessed::Left;
 use super::workers::Workers;
 use crate::panics::contain;
@@ -30,9 +30,6 @@ use crate::{Completion, PoolEvent, Results, Worker, WorkerPool};
 
 /// The most items that are handed in at once.
 const MOST_AT_ONCE: usize = 32;
-
-/// Where it takes longer than this for an item, each is handed in at once.
-const SLOW: Duration = Duration::from_micros(20);
 
 pin_project! {
     /// A stage that does several jobs at once: at most `most` are inside it, done and not handed on ones
@@ -52,8 +49,8 @@ pin_project! {
         crew: Crew<W::Item, F, U, E>,
         // Taken from before, and on their way in.
         gathered: VecDeque<Entry<W::Item>>,
-        // Whoever is before takes long for an item: none shall wait for the next.
-        slow: bool,
+        // How fast they come, if it matters to workers that are tasks of their own.
+        tempo: Option<Tempo>,
         // Results that were not asked for yet.
         unread: VecDeque<Outcome<W::Item, U, E>>,
         inside: usize,
@@ -426,8 +423,9 @@ where
         ahead: Option<Ahead>,
     ) -> Self {
         let ended = crew.is_lost();
+        let tempo = matches!(crew, Crew::Pool { .. }).then(Tempo::default);
         let (gathered, unread) = (VecDeque::new(), VecDeque::new());
-        Self { feed, crew, gathered, slow: false, unread, inside: 0, most, ahead, ended, duty }
+        Self { feed, crew, gathered, tempo, unread, inside: 0, most, ahead, ended, duty }
     }
 
     /// Takes in what there is room for, several at once if several are ready.
@@ -442,8 +440,11 @@ where
             if room == 0 {
                 break;
             }
-            let at_once = if *this.slow { 1 } else { room.min(MOST_AT_ONCE) };
-            let began = clock.now();
+            let mut at_once = room.min(MOST_AT_ONCE);
+            if let Some(tempo) = this.tempo {
+                at_once = tempo.at_once(at_once);
+                tempo.begins(clock);
+            }
             while this.gathered.len() < at_once {
                 if turn.is_over(clock) {
                     // The workers have their turn, and whoever takes results.
@@ -452,7 +453,12 @@ where
                     break;
                 }
                 match this.feed.as_mut().poll_next(cx) {
-                    Poll::Ready(Some(entry)) => this.gathered.push_back(entry),
+                    Poll::Ready(Some(entry)) => {
+                        this.gathered.push_back(entry);
+                        if let Some(tempo) = this.tempo {
+                            tempo.came(this.gathered.len(), clock);
+                        }
+                    }
                     Poll::Ready(None) => {
                         *this.ended = true;
                         break;
@@ -465,7 +471,9 @@ where
             }
             let number = this.gathered.len();
             if number > 0 {
-                *this.slow = clock.now().saturating_since(began) > SLOW * number as u32;
+                if let Some(tempo) = this.tempo {
+                    tempo.hands_on(number, clock);
+                }
                 *this.inside += number;
                 if let Some(ahead) = this.ahead {
                     ahead.take(number);

@@ -77,6 +77,11 @@ impl<B: Blueprint, F, E> Staged<B, F, E> {
         self
     }
 
+    pub(super) fn with_unread(mut self, most: usize) -> Self {
+        self.settings.unread = Some(most);
+        self
+    }
+
     pub(super) fn check_settings(&self, check: &mut Check) {
         let Settings { name, workers, order, .. } = &self.settings;
         self.upstream.check(check);

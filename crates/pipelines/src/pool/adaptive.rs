@@ -55,6 +55,19 @@ impl Window {
         let seconds = self.length.as_secs_f64();
         if seconds > 0.0 { self.work.count as f64 / seconds } else { 0.0 }
     }
+
+    /// How many jobs were done in a second, parts of jobs too; none if that is not to be seen.
+    ///
+    /// Unlike [`rate`](Self::rate) it does not leap where the ends of a round of jobs fall into one window or
+    /// the next.
+    fn throughput(&self) -> Option<f64> {
+        let mean = self.work.mean.as_secs_f64();
+        match self.work.count {
+            0 => None,
+            _ if mean > 0.0 => Some(self.busy * self.workers as f64 / mean),
+            _ => Some(self.rate()),
+        }
+    }
 }
 
 /// Grows while jobs wait too long for a worker although the workers are busy, and shrinks slowly.
@@ -114,7 +127,7 @@ pub struct QueueWait {
 struct Grew {
     from: usize,
     to: usize,
-    rate: f64,
+    throughput: f64,
 }
 
 impl QueueWait {
@@ -145,9 +158,14 @@ impl Controller for QueueWait {
             return now;
         }
         let is_late = waited > self.target && window.busy > Self::BUSY;
-        if let Some(Grew { from, to, rate }) = self.grew.take() {
-            let expected = rate * (to as f64 / from as f64 - 1.0);
-            if is_late && window.rate() < rate + expected * Self::WORTH {
+        if let Some(Grew { from, to, throughput }) = self.grew.take().filter(|_| is_late) {
+            let Some(found) = window.throughput() else {
+                // No job has ended: nobody knows yet.
+                self.grew = Some(Grew { from, to, throughput });
+                return now;
+            };
+            let expected = throughput * (to as f64 / from as f64 - 1.0);
+            if found < throughput + expected * Self::WORTH {
                 self.holds = Self::HOLD_WINDOWS;
                 self.changed();
                 return from;
@@ -159,7 +177,8 @@ impl Controller for QueueWait {
                 return now;
             }
             let more = now + (now / 4).max(1);
-            self.grew = Some(Grew { from: now, to: more, rate: window.rate() });
+            let grew = |throughput| Grew { from: now, to: more, throughput };
+            self.grew = window.throughput().map(grew);
             self.changed();
             return more;
         }

@@ -24,6 +24,8 @@ pub struct Times {
 pub struct Quantiles {
     /// Of how many.
     pub count: u64,
+    /// The mean of them, exactly.
+    pub mean: Duration,
     /// Half of them.
     pub p50: Duration,
     /// 95 of 100.
@@ -88,5 +90,6 @@ pub(super) struct Backlog {
 
 pub(crate) fn quantiles(histogram: &Histogram) -> Quantiles {
     let at = |share| Duration::from_nanos(histogram.quantile(share));
-    Quantiles { count: histogram.count(), p50: at(0.5), p95: at(0.95), p99: at(0.99) }
+    let mean = Duration::from_nanos(histogram.mean());
+    Quantiles { count: histogram.count(), mean, p50: at(0.5), p95: at(0.95), p99: at(0.99) }
 }

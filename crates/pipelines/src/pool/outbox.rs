@@ -51,6 +51,21 @@ impl<C> Outbox<C> {
         None
     }
 
+    /// Puts in the ends of several jobs, with their places if that matters. What is not wanted is `refused`.
+    pub(super) fn take_in(
+        &mut self,
+        completions: &mut VecDeque<C>,
+        orders: &mut Vec<u64>,
+        refused: &mut VecDeque<C>,
+    ) {
+        if self.ordered {
+            let placed = orders.drain(..).zip(completions.drain(..));
+            refused.extend(placed.filter_map(|(order, completion)| self.put(order, completion)));
+        } else {
+            append(&mut self.ready, completions);
+        }
+    }
+
     /// Nothing will come for that place.
     pub(super) fn never(&mut self, order: u64) {
         if self.ordered && order >= self.base {
@@ -61,9 +76,8 @@ impl<C> Outbox<C> {
 
     /// Takes some that are ready.
     pub(super) fn read(&mut self, into: &mut VecDeque<C>, most: usize) {
-        if into.is_empty() && self.ready.len() <= most {
-            // All of them, and none is moved.
-            std::mem::swap(into, &mut self.ready);
+        if self.ready.len() <= most {
+            append(into, &mut self.ready);
         } else {
             into.extend(self.ready.drain(..most.min(self.ready.len())));
         }
@@ -102,6 +116,15 @@ impl<C> Outbox<C> {
                 self.ready.push_back(completion);
             }
         }
+    }
+}
+
+/// Moves all of them to the end of others; where there are no others, none is moved.
+pub(super) fn append<C>(to: &mut VecDeque<C>, from: &mut VecDeque<C>) {
+    if to.is_empty() {
+        std::mem::swap(to, from);
+    } else {
+        to.append(from);
     }
 }
 

@@ -50,6 +50,19 @@ impl Settled {
         *counter += 1;
     }
 
+    /// Counts those of others.
+    pub(super) fn add(&mut self, others: &Self) {
+        let Self { taken, done, failed, panicked, expired, interrupted, handed_back, discarded } = others;
+        self.taken += taken;
+        self.done += done;
+        self.failed += failed;
+        self.panicked += panicked;
+        self.expired += expired;
+        self.interrupted += interrupted;
+        self.handed_back += handed_back;
+        self.discarded += discarded;
+    }
+
     /// How many jobs have ended, one way or another.
     pub fn ended(&self) -> u64 {
         self.done + self.failed + self.panicked + self.expired + self.interrupted + self.handed_back

@@ -10,9 +10,10 @@
 //!    [`Out`].
 //! 5. Without a worker the pool is closed, and what waits is handed back: nobody waits for what cannot come.
 
+mod intake;
 mod readers;
 
-use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -22,13 +23,15 @@ use weirs_runtime::{Clock, Instant};
 
 use super::builder::Plan;
 use super::call::CallError;
-use super::completion::{Completion, JobError, JobId};
+use super::completion::{Completion, JobId};
 use super::crew::Crew;
-use super::entry::{Entry, Finished, Offer, Out, Slip};
+use super::entry::{Entry, Hand, Out};
 use super::event::{Observer, PoolEvent, Told};
+use super::harvest::{Harvest, Tally, Wants};
 use super::keys::Keys;
 use super::measures::{Backlog, Measures};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, append};
+use super::queue::Queue;
 use super::shutdown::Settled;
 use super::stats::PoolStats;
 use crate::line::Line;
@@ -38,7 +41,7 @@ use crate::panics;
 const MOST_IN_HAND: usize = 32;
 
 /// So many jobs that are quicker than a worker is woken are worth a worker.
-const QUICK_IN_HAND: usize = 8;
+const QUICK_IN_HAND: usize = 16;
 
 /// How long a worker's last jobs took.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +60,7 @@ pub(super) type KeyOf<J> = Arc<dyn Fn(&J) -> u64 + Send + Sync>;
 pub(crate) struct Shared<J, T, E> {
     pub(super) clock: Clock,
     key: Option<KeyOf<J>>,
-    measured: bool,
+    wants: Wants,
     pub(super) observer: Option<Observer>,
     /// Set under the lock, and read by workers between two jobs.
     stopped: Arc<AtomicBool>,
@@ -65,13 +68,15 @@ pub(crate) struct Shared<J, T, E> {
 }
 
 pub(super) struct State<J, T, E> {
-    queue: VecDeque<Entry<J, T, E>>,
+    queue: Queue<J, T, E>,
     keys: Option<Keys<Entry<J, T, E>>>,
     outbox: Outbox<Completion<J, T, E>>,
     /// Not begun, and to be handed back.
     left: Vec<Entry<J, T, E>>,
     /// In the hands of workers.
     in_hand: usize,
+    /// How many workers have some in hand, one of which they do.
+    hands: usize,
     /// The pace of the worker that came last.
     pace: Pace,
     next_id: u64,
@@ -112,11 +117,12 @@ enum Readers {
 impl<J, T, E> State<J, T, E> {
     fn new(plan: &Plan<J>, now: Instant, stopped: Arc<AtomicBool>) -> Self {
         Self {
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             keys: plan.key.is_some().then(Keys::default),
             outbox: Outbox::new(plan.ordered),
             left: Vec::new(),
             in_hand: 0,
+            hands: 0,
             pace: Pace::Slow,
             next_id: 0,
             next_order: 0,
@@ -166,49 +172,32 @@ impl<J, T, E> State<J, T, E> {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    fn push(&mut self, offer: Offer<J, T, E>, since: Instant) -> JobId {
-        let Offer { job, key, deadline, reply } = offer;
-        let id = JobId(self.next_id);
-        let order = self.next_order;
-        self.next_id += 1;
-        self.next_order += u64::from(reply.is_none());
-        self.counts.taken += 1;
-        let entry = Entry { slip: Slip { id, order, key, deadline, since, reply }, job };
-        let entry = match &mut self.keys {
-            Some(keys) => keys.admit(key, entry),
-            None => Some(entry),
-        };
-        self.queue.extend(entry);
-        id
-    }
-
     /// Takes in what a worker has finished.
-    fn take_in(&mut self, done: &mut Vec<Finished<J, T, E>>, out: &mut Out<J, T, E>) {
-        let mut stops = false;
-        for Finished { slip, result, attempts, times } in done.drain(..) {
-            self.in_hand -= 1;
-            self.counts.count(&result);
-            self.retried += u64::from(attempts.saturating_sub(1));
-            if let Some(measures) = self.measures.as_mut().filter(|_| attempts > 0) {
-                measures.add(times.0, times.1);
-            }
-            if let Some(keys) = &mut self.keys {
-                self.queue.extend(keys.done(slip.key));
-            }
-            if let Some(reply) = slip.reply {
-                out.answers.push((reply, result.map_err(CallError::from)));
-                continue;
-            }
-            stops |= matches!(result, Err(JobError::Failed(_) | JobError::Panicked(_)));
-            let completion = Completion { id: slip.id, attempts, result };
-            let unwanted = match self.readers {
-                Readers::Gone => Some(completion),
-                _ => self.outbox.put(slip.order, completion),
-            };
-            self.counts.discarded += u64::from(unwanted.is_some());
-            out.discarded.extend(unwanted);
+    fn take_in(&mut self, harvest: &mut Harvest<J, T, E>, out: &mut Out<J, T, E>) {
+        if harvest.is_empty() {
+            return;
         }
-        if stops && self.stop_on_error {
+        let Tally { counts, retried, fails } = harvest.tally();
+        self.in_hand -= counts.ended() as usize;
+        self.counts.add(&counts);
+        self.retried += retried;
+        if let Some(measures) = &mut self.measures {
+            harvest.times().for_each(|(waited, took)| measures.add(waited, took));
+        }
+        if let Some(keys) = &mut self.keys {
+            self.queue.extend(harvest.keys().filter_map(|key| keys.done(key)));
+        }
+        out.answers.append(harvest.answers());
+        let (completions, orders) = harvest.completions();
+        let discarded = out.discarded.len();
+        if self.readers == Readers::Gone {
+            orders.clear();
+            append(&mut out.discarded, completions);
+        } else {
+            self.outbox.take_in(completions, orders, &mut out.discarded);
+        }
+        self.counts.discarded += (out.discarded.len() - discarded) as u64;
+        if fails && self.stop_on_error {
             self.stop(out);
         }
     }
@@ -217,9 +206,12 @@ impl<J, T, E> State<J, T, E> {
     fn stop(&mut self, out: &mut Out<J, T, E>) {
         self.closed = true;
         self.stopped.store(true, Ordering::Relaxed);
-        let waiting = std::mem::take(&mut self.queue);
+        let mut waiting = mem::take(&mut self.queue);
         let behind = self.keys.as_mut().map(Keys::take);
-        for entry in waiting.into_iter().chain(behind.into_iter().flatten()) {
+        while let Some(entry) = waiting.pop() {
+            self.hand_back(entry, out);
+        }
+        for entry in behind.into_iter().flatten() {
             self.hand_back(entry, out);
         }
     }
@@ -244,17 +236,17 @@ impl<J, T, E> State<J, T, E> {
     }
 
     /// Takes back what a worker has not begun.
-    fn put_back(&mut self, hand: &mut VecDeque<Entry<J, T, E>>, out: &mut Out<J, T, E>) {
+    fn put_back(&mut self, hand: &mut Queue<J, T, E>, out: &mut Out<J, T, E>) {
         if !hand.is_empty() {
             // The one before them waits for something, and others shall not wait for it.
             self.pace = Pace::Slow;
         }
         self.in_hand -= hand.len();
-        while let Some(entry) = hand.pop_back() {
+        while let Some(entry) = hand.pop_last() {
             if self.is_stopped() {
                 self.hand_back(entry, out);
             } else {
-                self.queue.push_front(entry);
+                self.queue.put_back(entry);
             }
         }
     }
@@ -305,104 +297,19 @@ impl<J, T, E> Shared<J, T, E> {
     pub(super) fn new(clock: Clock, plan: &Plan<J>, observer: Option<Observer>) -> Arc<Self> {
         let stopped = Arc::new(AtomicBool::new(false));
         let state = State::new(plan, clock.now(), Arc::clone(&stopped));
-        let (key, measured) = (plan.key.clone(), plan.measured);
-        Arc::new(Self { clock, key, measured, observer, stopped, state: Served::new(state) })
+        let key = plan.key.clone();
+        let wants = Wants { orders: plan.ordered, keys: key.is_some(), times: plan.measured };
+        Arc::new(Self { clock, key, wants, observer, stopped, state: Served::new(state) })
     }
 
-    /// Without a key of the job's, and of the user's code.
-    pub(super) fn offer(&self, job: J) -> Offer<J, T, E> {
-        let key = self.key.as_ref().map_or(0, |key| key(&job));
-        Offer { job, key, deadline: Instant::FAR_FUTURE, reply: None }
-    }
-
-    fn since(&self) -> Instant {
-        if self.measured { self.clock.now() } else { Instant::from_nanos(0) }
-    }
-
-    pub(super) fn is_measured(&self) -> bool {
-        self.measured
+    /// What workers tell of jobs that have ended.
+    pub(super) fn wants(&self) -> Wants {
+        self.wants
     }
 
     /// Whether no job is begun any more.
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
-    }
-
-    /// The offer comes back with whether the pool is closed.
-    pub(super) fn try_submit(&self, offer: Offer<J, T, E>) -> Result<JobId, (J, bool)> {
-        let since = self.since();
-        self.change(|state| match state.submitters.share(None, state.free()) {
-            _ if state.closed => Err((offer.job, true)),
-            0 => Err((offer.job, false)),
-            _ => Ok(state.push(offer, since)),
-        })
-    }
-
-    /// Takes these, as far as there is room; of a pool without keys.
-    pub(super) fn try_submit_all(&self, jobs: &mut VecDeque<J>) {
-        debug_assert!(self.key.is_none(), "what the key of a job is, is for the user to say");
-        let since = self.since();
-        self.change(|state| {
-            let room = if state.closed { 0 } else { state.submitters.share(None, state.free()) };
-            for job in jobs.drain(..room.min(jobs.len())) {
-                let offer = Offer { job, key: 0, deadline: Instant::FAR_FUTURE, reply: None };
-                state.push(offer, since);
-            }
-        });
-    }
-
-    /// The offer is asked for when it is submitted, under the lock; when the pool is closed it never is.
-    pub(super) fn poll_submit(
-        &self,
-        offer: impl FnOnce() -> Offer<J, T, E>,
-        ticket: &mut Option<Ticket>,
-        cx: &Context<'_>,
-    ) -> Poll<Result<JobId, ()>> {
-        let since = self.since();
-        let mut offer = Some(offer);
-        self.poll(cx, |state, look| {
-            if state.closed {
-                state.submitters.leave(ticket, look);
-                return Turn::Ready(Err(()));
-            }
-            if state.submitters.share(*ticket, state.free()) == 0 {
-                return state.submitters.wait(1, ticket, look);
-            }
-            state.submitters.leave(ticket, look);
-            let offer = offer.take().expect("it is submitted once");
-            Turn::Ready(Ok(state.push(offer(), since)))
-        })
-    }
-
-    /// Submits as many as fit; ready when it was at least one, with how many.
-    pub(super) fn poll_submit_some(
-        &self,
-        offers: &mut VecDeque<Offer<J, T, E>>,
-        ticket: &mut Option<Ticket>,
-        cx: &Context<'_>,
-    ) -> Poll<Result<usize, ()>> {
-        let since = self.since();
-        self.poll(cx, |state, look| {
-            if state.closed {
-                state.submitters.leave(ticket, look);
-                return Turn::Ready(Err(()));
-            }
-            let number = state.submitters.share(*ticket, state.free()).min(offers.len());
-            if number == 0 {
-                // Half a queue at a time, or it would be woken for every job.
-                let wants = offers.len().min(state.queue_most.div_ceil(2));
-                return state.submitters.wait(wants, ticket, look);
-            }
-            state.submitters.leave(ticket, look);
-            for offer in offers.drain(..number) {
-                state.push(offer, since);
-            }
-            Turn::Ready(Ok(number))
-        })
-    }
-
-    pub(super) fn cancel_submit(&self, ticket: Ticket) {
-        let_go(self.change(|state| state.submitters.give_up(ticket)));
     }
 
     /// Whether there is a worker at all.
@@ -422,8 +329,8 @@ impl<J, T, E> Shared<J, T, E> {
     /// Gives what is finished, and asks for more, at this pace.
     pub(super) fn poll_next(
         &self,
-        finished: &mut Vec<Finished<J, T, E>>,
-        hand: &mut VecDeque<Entry<J, T, E>>,
+        harvest: &mut Harvest<J, T, E>,
+        hand: &mut Hand<J, T, E>,
         pace: Pace,
         ticket: &mut Option<Ticket>,
         out: &mut Out<J, T, E>,
@@ -434,7 +341,8 @@ impl<J, T, E> Shared<J, T, E> {
                 // It comes from its work.
                 state.pace = pace;
             }
-            state.take_in(finished, out);
+            state.take_in(harvest, out);
+            state.hands -= usize::from(mem::take(&mut hand.is_counted));
             if state.workers > state.wanted || state.is_settled() || state.is_stopped() {
                 state.idle.leave(ticket, look);
                 return Turn::Ready(Next::Leave);
@@ -450,12 +358,9 @@ impl<J, T, E> Shared<J, T, E> {
             };
             state.idle.leave(ticket, look);
             state.in_hand += number;
-            if number == state.queue.len() && hand.is_empty() {
-                // All of them, and none is moved.
-                std::mem::swap(hand, &mut state.queue);
-            } else {
-                hand.extend(state.queue.drain(..number));
-            }
+            state.hands += 1;
+            hand.is_counted = true;
+            state.queue.move_to(&mut hand.jobs, number);
             Turn::Ready(Next::Jobs)
         });
         out.clear();
@@ -465,25 +370,26 @@ impl<J, T, E> Shared<J, T, E> {
     /// Gives what is finished, and what was not begun.
     pub(super) fn give(
         &self,
-        finished: &mut Vec<Finished<J, T, E>>,
-        hand: &mut VecDeque<Entry<J, T, E>>,
+        harvest: &mut Harvest<J, T, E>,
+        hand: &mut Queue<J, T, E>,
         out: &mut Out<J, T, E>,
     ) {
-        if finished.is_empty() && hand.is_empty() {
+        if harvest.is_empty() && hand.is_empty() {
             return;
         }
         self.change(|state| {
-            state.take_in(finished, out);
+            state.take_in(harvest, out);
             state.put_back(hand, out);
         });
         out.clear();
     }
 
     /// A worker goes. The last one closes the pool.
-    pub(super) fn leave(&self, ticket: Option<Ticket>) {
+    pub(super) fn leave(&self, ticket: Option<Ticket>, hand: &Hand<J, T, E>) {
         let mut out = Out::default();
         let_go(self.change(|state| {
             state.workers -= 1;
+            state.hands -= usize::from(hand.is_counted);
             if state.workers == 0 {
                 state.stop(&mut out);
             }
@@ -494,7 +400,7 @@ impl<J, T, E> Shared<J, T, E> {
 
     /// How many workers there shall be: those that are too many leave between two jobs.
     pub(super) fn want(&self, workers: usize) {
-        let from = self.change(|state| std::mem::replace(&mut state.wanted, workers));
+        let from = self.change(|state| mem::replace(&mut state.wanted, workers));
         if from != workers {
             self.tell(&PoolEvent::Resized { from, to: workers });
         }
@@ -503,7 +409,7 @@ impl<J, T, E> Shared<J, T, E> {
     /// Works on the measurements; none are taken without `measured`.
     pub(super) fn measures<R>(&self, look: impl FnOnce(&mut Measures, Backlog) -> R) -> Option<R> {
         self.change(|state| {
-            let oldest = state.queue.front().map(|entry| entry.slip.since);
+            let oldest = state.queue.oldest();
             let backlog = Backlog { queued: state.queued(), oldest, workers: state.workers };
             state.measures.as_mut().map(|measures| look(measures, backlog))
         })
@@ -537,7 +443,7 @@ impl<J, T, E> Shared<J, T, E> {
 
     /// Takes what was left over, in the order of submission.
     pub(super) fn take_left(&self) -> Vec<(JobId, J)> {
-        let mut left = self.change(|state| std::mem::take(&mut state.left));
+        let mut left = self.change(|state| mem::take(&mut state.left));
         left.sort_unstable_by_key(|entry| entry.slip.id);
         left.into_iter().map(|entry| (entry.slip.id, entry.job)).collect()
     }
@@ -548,7 +454,7 @@ impl<J, T, E> Shared<J, T, E> {
         let left = self.change(|state| {
             state.abandoned = true;
             state.stop(&mut out);
-            std::mem::take(&mut state.left)
+            mem::take(&mut state.left)
         });
         out.clear();
         left.into_iter().for_each(|entry| panics::let_go(entry.job));

@@ -90,7 +90,7 @@ impl fmt::Display for PoolStats {
 pub struct WorkerStats {
     /// The job that it does.
     pub job: Option<JobId>,
-    /// Since when it does it, or does nothing; of very short jobs, up to four are looked at as one.
+    /// Since when it does it, or does nothing; of very short jobs, up to eight are looked at as one.
     pub since: Instant,
     /// How many jobs it has ended.
     pub done: u64,

@@ -1,6 +1,5 @@
 //! [`SubmitMany`]: many jobs at once, as many under one lock as there is room for.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::iter::Chain;
@@ -9,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use weirs_runtime::waiting::Ticket;
 
-use super::entry::Offer;
+use super::entry::Jobs;
 use super::state::Shared;
 
 /// So many are taken from the iterator at a time, which runs outside the lock.
@@ -22,7 +21,7 @@ const MOST_PORTIONS: usize = 16;
 #[must_use = "nothing is submitted unless it is awaited"]
 pub struct SubmitMany<'p, J: Send + 'static, T: Send + 'static, E: Send + 'static, I> {
     shared: &'p Shared<J, T, E>,
-    offers: VecDeque<Offer<J, T, E>>,
+    pulled: Jobs<J>,
     /// None at its end.
     jobs: Option<I>,
     submitted: u64,
@@ -33,7 +32,7 @@ impl<'p, J: Send + 'static, T: Send + 'static, E: Send + 'static, I: Iterator<It
     SubmitMany<'p, J, T, E, I>
 {
     pub(super) fn new(shared: &'p Shared<J, T, E>, jobs: I) -> Self {
-        Self { shared, offers: VecDeque::new(), jobs: Some(jobs), submitted: 0, ticket: None }
+        Self { shared, pulled: Jobs::default(), jobs: Some(jobs), submitted: 0, ticket: None }
     }
 
     /// How many were taken so far.
@@ -47,17 +46,17 @@ impl<'p, J: Send + 'static, T: Send + 'static, E: Send + 'static, I: Iterator<It
     }
 
     fn rest(&mut self) -> Rest<J, I> {
-        let pulled: Vec<J> = self.offers.drain(..).map(|offer| offer.job).collect();
+        let pulled: Vec<J> = self.pulled.jobs.drain(..).collect();
         Rest(pulled.into_iter().chain(self.jobs.take().into_iter().flatten()))
     }
 
     fn refill(&mut self) {
-        while self.offers.len() < PORTION {
+        while self.pulled.len() < PORTION {
             let Some(job) = self.jobs.as_mut().and_then(Iterator::next) else {
                 self.jobs = None;
                 return;
             };
-            self.offers.push_back(self.shared.offer(job));
+            self.shared.offer_one_of(&mut self.pulled, job);
         }
     }
 }
@@ -73,13 +72,13 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static, I: Iterator<Item =
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         for _ in 0..MOST_PORTIONS {
-            if this.offers.is_empty() {
+            if this.pulled.len() == 0 {
                 this.refill();
             }
-            if this.offers.is_empty() {
+            if this.pulled.len() == 0 {
                 return Poll::Ready(Ok(this.submitted));
             }
-            match ready!(this.shared.poll_submit_some(&mut this.offers, &mut this.ticket, cx)) {
+            match ready!(this.shared.poll_submit_some(&mut this.pulled, &mut this.ticket, cx)) {
                 Ok(number) => this.submitted += number as u64,
                 Err(()) => {
                     let (submitted, rest) = (this.submitted, this.rest());

@@ -1,6 +1,5 @@
 //! [`Worker`]: who does the jobs.
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -17,8 +16,10 @@ use weirs_runtime::{Instant, PanicPayload, Runtime};
 use super::builder::BuildError;
 use super::completion::JobError;
 use super::crew::Desk;
-use super::entry::{Entry, Finished, Out, Slip};
+use super::entry::{Entry, Hand, Out, Slip};
 use super::event::PoolEvent;
+use super::harvest::Harvest;
+use super::queue::Queue;
 use super::state::{Next, Pace, Shared};
 use super::{ErrorOf, JobOf, OutputOf};
 use crate::panics::{Fenced, contain, let_go};
@@ -33,7 +34,7 @@ const SLOW: u64 = 20_000;
 const QUICK: u64 = 1_000;
 
 /// After so many of them.
-const QUICK_IN_A_ROW: u32 = 4;
+const QUICK_IN_A_ROW: u32 = 8;
 
 /// Does jobs, one after another.
 ///
@@ -201,8 +202,8 @@ pub(super) struct Bench<J, T, E> {
     desk: Arc<Desk>,
     /// Whose it is, once that one has begun.
     worker: Option<usize>,
-    hand: VecDeque<Entry<J, T, E>>,
-    finished: Vec<Finished<J, T, E>>,
+    hand: Hand<J, T, E>,
+    harvest: Harvest<J, T, E>,
     out: Out<J, T, E>,
     ticket: Option<Ticket>,
     /// Set while a job runs.
@@ -229,13 +230,13 @@ struct Looks {
 impl<J, T, E> Bench<J, T, E> {
     /// Of a worker that the state has counted.
     pub(super) fn new(shared: Arc<Shared<J, T, E>>, desk: Arc<Desk>) -> Self {
-        let (hand, finished) = (VecDeque::new(), Vec::new());
+        let harvest = Harvest::new(shared.wants());
         Self {
             shared,
             desk,
             worker: None,
-            hand,
-            finished,
+            hand: Hand::default(),
+            harvest,
             out: Out::default(),
             ticket: None,
             runs: None,
@@ -269,19 +270,19 @@ impl<J, T, E> Bench<J, T, E> {
 
     /// Gives what is finished.
     fn give(&mut self) {
-        self.shared.give(&mut self.finished, &mut VecDeque::new(), &mut self.out);
+        self.shared.give(&mut self.harvest, &mut Queue::default(), &mut self.out);
     }
 
     /// Gives what is finished and what was not begun: the job has to wait for something, and nothing else
     /// waits for the job.
     fn give_all(&mut self) {
-        self.shared.give(&mut self.finished, &mut self.hand, &mut self.out);
+        self.shared.give(&mut self.harvest, &mut self.hand.jobs, &mut self.out);
     }
 
     /// A job is over that was not begun.
     fn ends_unbegun(&mut self, slip: Slip<J, T, E>, error: JobError<J, E>) {
         let urgent = slip.reply.is_some();
-        self.finished.push(Finished { slip, result: Err(error), attempts: 0, times: (0, 0) });
+        self.harvest.add(slip, 0, Err(error), (0, 0));
         if urgent {
             self.give();
         }
@@ -292,25 +293,28 @@ impl<J, T, E> Bench<J, T, E> {
     fn ends(&mut self, result: Result<T, JobError<J, E>>) -> Ended {
         self.desk.ends();
         self.looks.jobs += 1;
-        let began = self.looks.looked;
         // At the end of a hand as well: what comes next may have to be waited for.
-        let looks = self.looks.jobs >= self.looks.most || self.hand.is_empty() || result.is_err();
-        let looked = if looks { self.look_after(began) } else { Looked::default() };
+        let looks = self.looks.jobs >= self.looks.most || self.hand.jobs.is_empty() || result.is_err();
+        let Looked { times, ended } = if looks { self.look_after() } else { Looked::default() };
         if let Some(Running { slip, attempts }) = self.runs.take() {
-            self.finished.push(Finished { slip, result, attempts, times: looked.times });
+            self.harvest.add(slip, attempts, result, times);
         }
-        Ended { pace: looked.pace, turn_is_over: self.turns.is_over(began, looked.now) }
+        ended
     }
 
-    /// Looks at the clock after some jobs that began then.
+    /// Looks at the clock after some jobs.
     #[inline(never)]
-    fn look_after(&mut self, began: Option<Instant>) -> Looked {
-        let jobs = u64::from(self.looks.jobs);
+    fn look_after(&mut self) -> Looked {
+        let (began, jobs) = (self.looks.looked, self.looks.jobs);
         let now = self.look();
-        let Some(began) = began else { return Looked { now: Some(now), ..Looked::default() } };
+        let turn_is_over = self.turns.is_over(jobs, began, now);
+        let Some(began) = began else {
+            return Looked { ended: Ended { pace: None, turn_is_over }, ..Looked::default() };
+        };
+        let jobs = u64::from(jobs);
         let since = |from: Instant, to: Instant| to.as_nanos().saturating_sub(from.as_nanos());
         let took = since(began, now);
-        let is_measured = self.shared.is_measured();
+        let is_measured = self.shared.wants().times;
         let waited =
             self.runs.as_ref().filter(|_| is_measured).map(|running| since(running.slip.since, began));
         let times = waited.map_or((0, 0), |waited| (waited, took));
@@ -321,19 +325,19 @@ impl<J, T, E> Bench<J, T, E> {
         };
         let is_quick = pace == Pace::Quick && !is_measured;
         self.looks.most = if is_quick { QUICK_IN_A_ROW } else { 1 };
-        Looked { now: Some(now), times, pace: Some(pace) }
+        Looked { times, ended: Ended { pace: Some(pace), turn_is_over } }
     }
 }
 
 /// What is seen on the clock after a job; nothing, if it was not looked at.
 #[derive(Default)]
 struct Looked {
-    now: Option<Instant>,
     times: (u64, u64),
-    pace: Option<Pace>,
+    ended: Ended,
 }
 
 /// What is known when a job is over.
+#[derive(Default)]
 struct Ended {
     /// If the clock was looked at.
     pace: Option<Pace>,
@@ -351,7 +355,7 @@ impl<J, T, E> Drop for Bench<J, T, E> {
         if let Some(worker) = self.worker {
             self.shared.tell(&PoolEvent::WorkerEnded { worker });
         }
-        self.shared.leave(self.ticket.take());
+        self.shared.leave(self.ticket.take(), &self.hand);
     }
 }
 
@@ -370,12 +374,12 @@ impl Turns {
         Self { jobs: 0, began: None }
     }
 
-    /// A job is over that began then, or after it; the time is not always known.
-    fn is_over(&mut self, job_began: Option<Instant>, now: Option<Instant>) -> bool {
-        self.jobs += 1;
-        self.began = self.began.or(job_began);
-        let is_long = |(began, now): (Instant, Instant)| now.saturating_since(began) > Self::LONGEST;
-        self.jobs >= Self::MOST_JOBS || self.began.zip(now).is_some_and(is_long)
+    /// Some jobs are over, the first of which began then, if that is known.
+    fn is_over(&mut self, jobs: u32, began: Option<Instant>, now: Instant) -> bool {
+        self.jobs += jobs;
+        self.began = self.began.or(began);
+        let is_long = |began| now.saturating_since(began) > Self::LONGEST;
+        self.jobs >= Self::MOST_JOBS || self.began.is_some_and(is_long)
     }
 }
 
@@ -393,8 +397,8 @@ pub(super) async fn run<F: Factory>(
     bench.shared.tell(&PoolEvent::WorkerStarted { worker: number });
     loop {
         let next = poll_fn(|cx| {
-            let Bench { shared, hand, finished, ticket, out, .. } = &mut bench;
-            let next = shared.poll_next(finished, hand, pace, ticket, out, cx);
+            let Bench { shared, hand, harvest, ticket, out, .. } = &mut bench;
+            let next = shared.poll_next(harvest, hand, pace, ticket, out, cx);
             if next.is_pending() {
                 bench.waits();
                 bench.looks.looked = None;
@@ -405,9 +409,9 @@ pub(super) async fn run<F: Factory>(
             return;
         }
         bench.looked();
-        while let Some(Entry { slip, job }) = bench.hand.pop_front() {
+        while let Some(Entry { slip, job }) = bench.hand.jobs.pop() {
             if bench.shared.is_stopped() {
-                bench.hand.push_front(Entry { slip, job });
+                bench.hand.jobs.put_back(Entry { slip, job });
                 bench.give_all();
                 break;
             }
@@ -481,7 +485,7 @@ async fn try_job<F: Factory>(
         if !is_done && spare.is_there() {
             let_go(ended);
             let now = bench.shared.clock.now();
-            if bench.turns.is_over(Some(now), Some(now)) {
+            if bench.turns.is_over(1, Some(now), now) {
                 bench.give_all();
                 bench.waits();
                 yield_now().await;
