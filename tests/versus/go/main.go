@@ -31,6 +31,7 @@ var programs = map[string]func(numbers []int) program{
 	"pool-sleep": poolSleep,
 	"closures":   closures,
 	"goroutines": goroutines,
+	"idle":       idle,
 	"fan":        fan,
 	"merge":      merge,
 	"tee":        tee,

@@ -4,7 +4,7 @@
 //! in disorder, and `--only` would give other numbers than the whole run. Both sides of a pair share the
 //! process.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -100,6 +100,14 @@ pub(crate) fn resident(name: &str, tasks: u64) -> Result<f64, String> {
     command.args(["--resident", name, "--times", &tasks.to_string()]);
     let printed = output_of(command)?.0;
     printed.trim().parse().map_err(|_| format!("the child said `{printed}`"))
+}
+
+/// So many connections to this port of this machine, from a fresh process, which has them until this one has
+/// ended or drops the handle.
+pub(crate) fn connections(port: u16, count: u64) -> Result<Child, String> {
+    let mut command = this_program()?;
+    command.args(["--resident", &format!("clients/{port}"), "--times", &count.to_string()]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().map_err(|error| error.to_string())
 }
 
 /// What the program counts whose allocator does.

@@ -83,6 +83,22 @@ impl Program {
     }
 }
 
+/// What a program says that looks at its memory: the bytes of each of its items. Then it ends.
+///
+/// # Errors
+/// Without Go it is skipped; a program that cannot be built or says something else is a failure.
+pub fn bytes(module: Module, arguments: &[String]) -> Result<f64, Missing> {
+    let mut command = Command::new(module.built()?);
+    command.args(arguments).stdin(Stdio::null());
+    let output = command.output().map_err(|error| Missing::Failed(error.to_string()))?;
+    let value: Option<Value> = serde_json::from_slice(&output.stdout).ok();
+    let bytes = value.and_then(|value| value["bytes"].as_f64());
+    bytes.ok_or_else(|| {
+        let said = [output.stdout, output.stderr].concat();
+        Missing::Failed(format!("the program said `{}`", String::from_utf8_lossy(&said).trim()))
+    })
+}
+
 impl Drop for Program {
     fn drop(&mut self) {
         // The end of its input is the program's.

@@ -59,10 +59,8 @@ impl<const ROWS: usize> Pair<ROWS> {
 
     /// Rounds that take turns, as many operations in each as fill its time.
     pub fn take_turns(&mut self, effort: Effort) -> [Samples; ROWS] {
-        // Finding out how many fit also warms both sides up.
-        let time = if self.waits { wall_time } else { cpu_time };
-        let [ours, peer] = [&mut self.ours, &mut self.peer].map(|side| fit(side, time, effort.round));
-        self.rounds(effort.rounds, ours, peer)
+        let operations = self.fitting(effort.round);
+        self.rounds(effort.rounds, operations)
     }
 
     /// The same with fewer rounds, three at least, where a single operation lasts longer than a round should.
@@ -77,7 +75,13 @@ impl<const ROWS: usize> Pair<ROWS> {
 
     /// Rounds that take turns, of one operation each.
     pub fn take_turns_once(&mut self, effort: Effort) -> [Samples; ROWS] {
-        self.rounds(effort.long_rounds, 1, 1)
+        self.rounds(effort.long_rounds, [1, 1])
+    }
+
+    /// How many operations of each side fill a round. Finding out also warms both sides up.
+    fn fitting(&mut self, round: Duration) -> [u64; 2] {
+        let time = if self.waits { wall_time } else { cpu_time };
+        [&mut self.ours, &mut self.peer].map(|side| fit(side, time, round))
     }
 
     /// The same pair for the first of its rows alone.
@@ -88,23 +92,26 @@ impl<const ROWS: usize> Pair<ROWS> {
         )
     }
 
-    fn rounds(&mut self, rounds: usize, ours: u64, peer: u64) -> [Samples; ROWS] {
+    fn rounds(&mut self, rounds: usize, operations: [u64; 2]) -> [Samples; ROWS] {
         let mut pairs = [const { Vec::new() }; ROWS];
-        for round in 0..rounds {
-            // Whoever comes second finds warm caches, or a heap in disorder: each is second in half of the
-            // rounds.
-            let (ours, peer) = if round % 2 == 0 {
-                let ours = (self.ours)(ours);
-                (ours, (self.peer)(peer))
-            } else {
-                let peer = (self.peer)(peer);
-                ((self.ours)(ours), peer)
-            };
+        for number in 0..rounds {
+            let (ours, peer) = self.round(number, operations);
             for (row, pairs) in pairs.iter_mut().enumerate() {
                 pairs.push((ours[row], peer[row]));
             }
         }
         pairs.map(Samples::Pairs)
+    }
+
+    /// Whoever comes second finds warm caches, or a heap in disorder: each is second in half of the rounds.
+    fn round(&mut self, number: usize, [ours, peer]: [u64; 2]) -> ([f64; ROWS], [f64; ROWS]) {
+        if number % 2 == 0 {
+            let ours = (self.ours)(ours);
+            (ours, (self.peer)(peer))
+        } else {
+            let peer = (self.peer)(peer);
+            ((self.ours)(ours), peer)
+        }
     }
 }
 
@@ -183,22 +190,33 @@ impl Experiment {
         Self::new(rows, move |effort| Ok(pair().take_turns_once(effort).to_vec()))
     }
 
-    /// The same pair at 10, 1,000 and 100,000 items; a side's operation is all of them, and its cost that of
-    /// one.
-    ///
-    /// Makes a row for each number and one more, which tells how flat the curve is: the dearest of the three
-    /// costs as a multiple of the cheapest.
+    /// The same pair at [`SCALE`] items: see [`curve`](Self::curve).
     pub fn scale(row: &Row, pair: impl Fn(usize) -> Pair + 'static) -> Self {
-        let rows = SCALE.map(|items| row.beside(&items.to_string()));
-        let flatness = row.beside("flatness").unit(Unit::Times);
-        Self::new(rows.into_iter().chain([flatness]), move |effort| {
-            let mut curves: Vec<Samples> = Vec::new();
-            for items in SCALE {
-                curves.extend(pair(items).take_turns(effort));
-            }
-            let flatness = flatness_of(&curves);
-            curves.push(flatness);
-            Ok(curves)
+        Self::curve(row, SCALE, pair)
+    }
+
+    /// The same pair at so many items; a side's operation is all of them, and its cost that of one.
+    ///
+    /// Makes a row for each number, and `flatness`: how many times more an item costs than one among fewer, at
+    /// the worst. That it costs less among many is no fault: what begins is spread over more of them. The goal
+    /// is for ours; the peer's stands beside it.
+    pub fn curve<const POINTS: usize>(
+        row: &Row,
+        items: [usize; POINTS],
+        pair: impl Fn(usize) -> Pair + 'static,
+    ) -> Self {
+        let points = items.map(|items| row.beside(&items.to_string()));
+        let flatness = Row { peer: Some("a flat curve".to_owned()), ..row.beside("flatness") };
+        let peers = Row { peer: None, ..flatness.beside("peer") };
+        let flatness = [flatness.goal(FLAT), peers].map(|row| row.unit(Unit::Times));
+        Self::new(points.into_iter().chain(flatness), move |effort| {
+            let mut pairs = items.map(&pair);
+            let mut curves = points_in_turn(&mut pairs, effort);
+            let [ours, peers] = [|pair: &(f64, f64)| pair.0, |pair: &(f64, f64)| pair.1]
+                .map(|side| rise(curves.iter().map(|points| median(points.iter().map(side)))));
+            let mut samples: Vec<_> = curves.drain(..).map(Samples::Pairs).collect();
+            samples.extend([Samples::Pairs(vec![(ours, 1.0)]), Samples::Alone(vec![peers])]);
+            Ok(samples)
         })
     }
 
@@ -225,18 +243,42 @@ impl fmt::Debug for Experiment {
 /// How many items a curve is measured at.
 pub const SCALE: [usize; 3] = [10, 1_000, 100_000];
 
-/// The dearest point of a curve as a multiple of its cheapest, ours and the peer's.
-fn flatness_of(curves: &[Samples]) -> Samples {
-    let of = |side: fn(&(f64, f64)) -> f64| {
-        let points = curves.iter().map(|samples| match samples {
-            Samples::Pairs(pairs) => median(pairs.iter().map(side)),
-            Samples::Alone(ours) => median(ours.iter().copied()),
-        });
-        let (low, high) =
-            points.fold((f64::INFINITY, 0.0_f64), |(low, high), point| (low.min(point), high.max(point)));
-        high / low
-    };
-    Samples::Pairs(vec![(of(|pair| pair.0), of(|pair| pair.1))])
+/// The same, and further.
+pub const FAR: [usize; 4] = [10, 1_000, 100_000, 1_000_000];
+
+/// A curve is flat if it rises to no more than this many times its lowest point so far.
+pub const FLAT: f64 = 2.5;
+
+/// Rounds that take turns, those of all points as well: a machine that is slower for a while is so for all. A
+/// point whose rounds are long has fewer of them.
+fn points_in_turn<const POINTS: usize>(pairs: &mut [Pair; POINTS], effort: Effort) -> Vec<Vec<(f64, f64)>> {
+    const FEWEST: usize = 3;
+    let enough = effort.round * 4 * effort.rounds as u32;
+    let operations: Vec<_> = pairs.iter_mut().map(|pair| pair.fitting(effort.round)).collect();
+    let mut curves = vec![Vec::with_capacity(effort.rounds); POINTS];
+    let mut spent = [Duration::ZERO; POINTS];
+    for number in 0..effort.rounds {
+        for (point, pair) in pairs.iter_mut().enumerate() {
+            if number >= FEWEST && spent[point] > enough {
+                continue;
+            }
+            let start = Instant::now();
+            let ([ours], [peer]) = pair.round(number, operations[point]);
+            spent[point] += start.elapsed();
+            curves[point].push((ours, peer));
+        }
+    }
+    curves
+}
+
+/// How far a curve rises above its lowest point so far, as a multiple of that.
+fn rise(points: impl Iterator<Item = f64>) -> f64 {
+    let (mut lowest, mut rise) = (f64::INFINITY, 1.0_f64);
+    for point in points {
+        lowest = lowest.min(point);
+        rise = rise.max(point / lowest);
+    }
+    rise
 }
 
 /// The wall time in nanoseconds that the work took for each of so many operations.
@@ -244,6 +286,11 @@ pub fn wall(operations: u64, work: impl FnOnce()) -> [f64; 1] {
     let start = Instant::now();
     work();
     [start.elapsed().as_nanos() as f64 / operations as f64]
+}
+
+/// The processor time of the whole process in nanoseconds, for each of so many operations.
+pub fn cpu(operations: u64, work: impl FnOnce()) -> [f64; 1] {
+    [wall_and_cpu(operations, work)[1]]
 }
 
 /// The wall time and the processor time of the whole process in nanoseconds, for each of so many operations.
@@ -276,6 +323,7 @@ pub fn repeat<T>(operations: u64, mut work: impl FnMut() -> T) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::Measured;
 
     #[test]
     fn rounds_take_turns_and_the_order_alternates() {
@@ -297,8 +345,27 @@ mod tests {
     }
 
     #[test]
-    fn flatness_is_the_dearest_over_the_cheapest() {
-        let curve = [(2.0, 1.0), (1.0, 3.0), (4.0, 2.0)].map(|point| Samples::Pairs(vec![point; 3]));
-        assert_eq!(flatness_of(&curve), Samples::Pairs(vec![(4.0, 3.0)]));
+    fn a_curve_is_as_flat_as_it_rises() {
+        assert_eq!(rise([2.0, 1.0, 4.0].into_iter()), 4.0);
+        assert_eq!(rise([1.0, 3.0, 2.0].into_iter()), 3.0);
+        assert_eq!(rise([9.0, 3.0, 1.0].into_iter()), 1.0);
+    }
+
+    #[test]
+    fn whether_a_curve_is_flat_is_judged() {
+        // One of so many items costs as much as there are: as steep as it gets. The peer's is flat.
+        let steep = |items: usize| Pair::new(move |_| [items as f64], |_| [1.0]);
+        let row = Row::new("a/scale/peer", "peer 1.0");
+        let experiment = Experiment::curve(&row, [10, 100], steep);
+        let samples = experiment.measure(Effort { rounds: 2, round: Duration::ZERO, long_rounds: 1 });
+        let measured = experiment.rows.iter().cloned().zip(samples.expect("nothing is missing"));
+        let measured: Vec<_> = measured.map(|(row, samples)| Measured::new(row, samples)).collect();
+        let names: Vec<_> = measured.iter().map(|measured| &*measured.row.name).collect();
+        assert_eq!(
+            names,
+            ["a/scale/peer/10", "a/scale/peer/100", "a/scale/peer/flatness", "a/scale/peer/flatness/peer"]
+        );
+        assert_eq!(measured.iter().map(Measured::met).collect::<Vec<_>>(), [None, None, Some(false), None]);
+        assert_eq!((measured[2].ours.median, measured[3].ours.median), (10.0, 1.0));
     }
 }

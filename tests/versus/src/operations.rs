@@ -3,16 +3,22 @@
 //! Each runs on one thread. What it needs is made before the first; since two counts of different lengths are
 //! subtracted, that costs nothing.
 
+use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn, ready};
 use std::hint::black_box;
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_lite::stream::{self, Stream, StreamExt};
+use weirs_channels_utils::{StreamUtil, bounded, merge};
 use weirs_limiters::{Keyed, Quota, Rate, RateLimiter, Semaphore};
+use weirs_pipelines::{Pipeline, WorkerPool};
 use weirs_resilience::{Breaker, Retry, retry};
 use weirs_runtime::{AsyncStd, Clock, Runtime, Smol, Tokio, block_on};
+use weirs_scopes::{CancelToken, Select, scope, task_scope};
 use weirs_testing::sim::Sim;
 
 use crate::measure::repeat;
@@ -28,13 +34,11 @@ pub struct Operation {
 }
 
 /// All of them.
-pub const OPERATIONS: [Operation; 31] = [
+pub const OPERATIONS: [Operation; 33] = [
     Operation {
         name: "spawn/tokio-ct",
         run: |times| {
-            let tokio = tokio::runtime::Builder::new_current_thread().build().expect("tokio starts");
-            let runtime = Runtime::from(Tokio::on(tokio.handle().clone()));
-            tokio.block_on(spawn_and_join(runtime, times));
+            on_tokio(|runtime| spawn_and_join(runtime, times));
         },
     },
     Operation {
@@ -74,30 +78,6 @@ pub const OPERATIONS: [Operation; 31] = [
         },
     },
     Operation { name: "sleep-create-poll-drop", run: |times| create_poll_drop(&Clock::default(), times) },
-    Operation {
-        name: "sleep-create-poll-drop/100k-live",
-        run: |times| {
-            let clock = Clock::default();
-            let later = |number| clock.sleep(Duration::from_secs(3600) + Duration::from_micros(600) * number);
-            let mut live: Vec<_> = (0..100_000).map(later).collect();
-            block_on(poll_fn(|cx| {
-                assert!(live.iter_mut().all(|sleep| pin!(sleep).poll(cx).is_pending()));
-                Poll::Ready(())
-            }));
-            create_poll_drop(&clock, times);
-        },
-    },
-    Operation {
-        name: "sleep-elapsed",
-        run: |times| {
-            let clock = Clock::default();
-            let past = clock.now();
-            block_on(poll_fn(|cx| {
-                repeat(times, || assert!(pin!(clock.sleep_until(past)).poll(cx).is_ready()));
-                Poll::Ready(())
-            }));
-        },
-    },
     Operation {
         name: "timeout-ready",
         run: |times| {
@@ -202,19 +182,134 @@ pub const OPERATIONS: [Operation; 31] = [
             });
         },
     },
+    Operation {
+        name: "scope-spawn-join",
+        run: |times| {
+            block_on(scope(async |s| {
+                for _ in 0..times {
+                    black_box(s.spawn(async {}).await).expect("an empty child ends well");
+                }
+            }));
+        },
+    },
+    Operation {
+        name: "task-scope-spawn-join",
+        run: |times| {
+            on_tokio(|runtime| async move {
+                task_scope(&runtime, async |s| {
+                    for _ in 0..times {
+                        black_box(s.spawn(async {}).await).expect("an empty child ends well");
+                    }
+                })
+                .await;
+            });
+        },
+    },
+    Operation {
+        name: "token-is-cancelled",
+        run: |times| {
+            let token = CancelToken::new().child();
+            repeat(times, || assert!(!black_box(&token).is_cancelled()));
+        },
+    },
+    Operation {
+        name: "token-child-and-drop",
+        run: |times| {
+            let token = CancelToken::new();
+            repeat(times, || black_box(&token).child());
+        },
+    },
+    Operation {
+        name: "select",
+        run: |times| {
+            let mut select = Select::new();
+            block_on(async {
+                for number in 0..times {
+                    black_box(select.next((ready(black_box(number)), pending::<u64>())).await);
+                }
+            });
+        },
+    },
+    Operation {
+        name: "channel-item",
+        run: |times| {
+            let (sender, mut receiver) = bounded(PLACES);
+            block_on(async {
+                for number in 0..times {
+                    sender.send(black_box(number)).await.expect("there is room");
+                    black_box(receiver.recv().await);
+                }
+            });
+        },
+    },
+    Operation { name: "merge-item", run: |times| drain(merge([(); 8].map(|()| stream::repeat(7))), times) },
+    Operation {
+        name: "tee-item",
+        run: |times| {
+            let [mut one, mut two] = stream::repeat(7).tee::<2>(PLACES);
+            block_on(async {
+                for _ in 0..times {
+                    black_box((one.next().await, two.next().await));
+                }
+            });
+        },
+    },
+    Operation {
+        name: "pool-job",
+        run: |times| {
+            on_tokio(move |runtime| async move {
+                let pool = WorkerPool::builder(plus_one).workers(1).queue(128).unread(128);
+                let pool = pool.build(&runtime).expect("it makes sense");
+                let intake = pool.intake();
+                let feeder = runtime.spawn(async move { intake.submit_many(0..times).await.is_ok() });
+                assert_eq!(pool.into_results().count().await as u64, times);
+                assert!(feeder.await.expect("it is not cancelled"));
+            });
+        },
+    },
+    Operation {
+        name: "pipeline-stage",
+        run: |times| {
+            let numbers = Pipeline::source(stream::iter(0..times));
+            let plan = numbers.stage("one", 1, plus_one).fold(0, |sum, item| *sum += item);
+            black_box(block_on(plan.drive().expect("it makes sense"))).expect("nothing fails");
+        },
+    },
+    Operation {
+        name: "pipeline-buffer",
+        run: |times| {
+            let numbers = Pipeline::source(stream::iter(0..times));
+            let plan = numbers.buffer(128).fold(0, |sum, item| *sum += item);
+            black_box(block_on(plan.drive().expect("it makes sense"))).expect("nothing fails");
+        },
+    },
     Operation { name: "actor-tell", run: |times| actors("tell", times) },
     Operation { name: "actor-ask", run: |times| actors("ask", times) },
     Operation { name: "actor-spawn", run: |times| actors("spawn", times) },
-    Operation { name: "actor-tell/loop", run: |times| actors("tell/loop", times) },
-    Operation { name: "actor-ask/loop", run: |times| actors("ask/loop", times) },
-    Operation { name: "actor-tell/kameo", run: |times| actors("tell/kameo", times) },
-    Operation { name: "actor-ask/kameo", run: |times| actors("ask/kameo", times) },
-    Operation { name: "actor-spawn/kameo", run: |times| actors("spawn/kameo", times) },
     Operation { name: "actor-crash", run: |times| actors("crash", times) },
-    Operation { name: "actor-crash/loop", run: |times| actors("crash/loop", times) },
-    Operation { name: "actor-crash/kameo", run: |times| actors("crash/kameo", times) },
     Operation { name: "actor-observed", run: |times| actors("observed", times) },
 ];
+
+const PLACES: NonZeroUsize = NonZeroUsize::new(128).expect("not zero");
+
+/// With what starts tokio; the same for any number of times.
+fn on_tokio<F: Future<Output: Send> + Send + 'static>(work: impl FnOnce(Runtime) -> F) {
+    let tokio = tokio::runtime::Builder::new_current_thread().build().expect("tokio starts");
+    let runtime = Runtime::from(Tokio::on(tokio.handle().clone()));
+    tokio.block_on(work(runtime));
+}
+
+async fn plus_one(item: u64) -> Result<u64, Infallible> {
+    Ok(item + 1)
+}
+
+fn drain(mut items: impl Stream<Item = u64> + Unpin, times: u64) {
+    block_on(async {
+        for _ in 0..times {
+            black_box(items.next().await);
+        }
+    });
+}
 
 fn plenty() -> Quota {
     Quota::new(Rate::per_second(1_000_000), 1_000_000).expect("a quota")

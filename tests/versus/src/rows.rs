@@ -18,6 +18,9 @@ mod pipelines_pool;
 mod pipelines_workers;
 mod probe;
 mod rate;
+mod scale_flows;
+mod scale_limiters;
+mod scale_scopes;
 mod scope;
 mod seeds;
 mod select;
@@ -63,6 +66,9 @@ pub fn experiments() -> Vec<Experiment> {
         breaker::experiments(),
         stack::experiments(),
         actors::experiments(),
+        scale_scopes::experiments(),
+        scale_limiters::experiments(),
+        scale_flows::experiments(),
         pipelines::experiments(),
         pipelines_pool::experiments(),
         pipelines_map::experiments(),

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use weirs_scopes::scope;
 
 use super::hosts::{Host, TokioCurrentThread};
-use crate::measure::{Experiment, Pair, cpu_time};
+use crate::measure::{Experiment, Pair, cpu, cpu_time};
 use crate::peers::{peer, peer_in};
 use crate::row::Row;
 
@@ -203,13 +203,6 @@ fn unordered_wakes(parked: usize) -> impl FnMut(u64) -> [f64; 1] + 'static {
     let boxed = |number| Box::pin(Parked(wakers.clone(), number)) as Boxed;
     let mut set: FuturesUnordered<Boxed> = (0..parked).map(boxed).collect();
     wake_one_by_one(Box::pin(async move { while set.next().await.is_some() {} }), wakers)
-}
-
-/// The processor time of the work, for each of so many operations.
-fn cpu(operations: u64, work: impl FnOnce()) -> [f64; 1] {
-    let start = cpu_time();
-    work();
-    [(cpu_time() - start).as_nanos() as f64 / operations as f64]
 }
 
 fn wake_one_by_one(

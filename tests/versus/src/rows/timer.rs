@@ -22,7 +22,7 @@ use weirs_runtime::{Clock, MissedTicks, block_on};
 
 use super::hosts::{Host, SmolGlobal, TokioCurrentThread};
 use super::timers_live::Live;
-use crate::measure::{Experiment, Pair, cpu_time, repeat, wall, wall_and_cpu};
+use crate::measure::{Experiment, FAR, Pair, cpu_time, repeat, wall, wall_and_cpu};
 use crate::peers::peer;
 use crate::row::Row;
 use crate::statistics::median;
@@ -45,7 +45,7 @@ pub(super) fn experiments() -> Vec<Experiment> {
         Experiment::pair([in_a_task], lateness_in_a_task_of_smol),
         Experiment::pair([to_tokio], lateness_on_tokio),
         Experiment::pair([tick], interval_tick),
-        Experiment::scale(&Row::new("timer/scale/tokio", peer("tokio")), timers_at_once),
+        Experiment::curve(&Row::new("timer/scale/tokio", peer("tokio")), FAR, timers_at_once),
     ]);
     experiments
 }
