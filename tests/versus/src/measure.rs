@@ -65,12 +65,11 @@ impl<const ROWS: usize> Pair<ROWS> {
 
     /// The same with fewer rounds, three at least, where a single operation lasts longer than a round should.
     pub fn take_turns_in_time(&mut self, effort: Effort) -> [Samples; ROWS] {
-        let time = if self.waits { wall_time } else { cpu_time };
-        let [ours, peer] = [&mut self.ours, &mut self.peer].map(|side| fit(side, time, effort.round));
+        let operations = self.fitting(effort.round);
         let start = wall_time();
-        self.rounds(1, ours, peer);
+        self.round(0, operations);
         let fitting = (effort.round * IN_TIME).div_duration_f64(wall_time() - start);
-        self.rounds((fitting as usize).clamp(3, effort.rounds), ours, peer)
+        self.rounds((fitting as usize).clamp(3, effort.rounds), operations)
     }
 
     /// Rounds that take turns, of one operation each.
