@@ -114,6 +114,7 @@ pub(crate) struct ClockId(pub(crate) u32);
 
 impl ClockId {
     /// Of no clock in particular: compares with all.
+    #[cfg(debug_assertions)]
     pub(crate) const ANY: Self = Self(0);
     /// All real clocks of the process.
     pub(crate) const REAL: Self = Self(1);
