@@ -243,8 +243,8 @@ impl Page<'_> {
         if rows.is_empty() {
             return;
         }
-        let about = "Bytes for one idle task, actor, token, key or connection; `peak-bytes` is all that is in \
-                     use at once.";
+        let about = "Bytes for one idle task, actor, token, key or connection; `peak-bytes` is all that is \
+                     in use at once.";
         self.head("Memory", about);
         let drawn: Vec<&Entry> = rows.iter().filter(|row| row.ratio.is_some()).copied().collect();
         if !drawn.is_empty() {
