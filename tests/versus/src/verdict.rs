@@ -32,7 +32,7 @@ impl Gap {
     }
 }
 
-/// `/home/me/cache:` becomes `.../cache:`.
+/// `/a/b/cache:` becomes `.../cache:`.
 fn without_folders(word: &str) -> String {
     let Some((before, path)) = word.split_once('/') else { return word.to_owned() };
     if before.chars().any(|letter| letter.is_alphanumeric() || letter == '.') {
