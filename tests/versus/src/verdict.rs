@@ -14,15 +14,32 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// Of a panic only the message is kept, in one line: not its backtrace, which names folders.
+    /// Of a panic only the message is kept, in one line, and not its backtrace. Folders of the machine are
+    /// nobody's business: of a path that begins at the root the end is kept.
     pub fn new(name: &str, reason: &str, failed: bool) -> Self {
         let lines = reason.lines().map(str::trim);
         let message =
             lines.take_while(|line| *line != "stack backtrace:" && !line.starts_with("note: run with"));
-        let words: Vec<&str> = message.flat_map(str::split_whitespace).collect();
+        // The number of a thread differs from process to process: the same reason shall read the same.
+        let is_number = |word: &&str| {
+            let inner = word.strip_prefix('(').and_then(|word| word.strip_suffix(')'));
+            inner.is_some_and(|inner| inner.chars().all(|letter| letter.is_ascii_digit()))
+        };
+        let words = message.flat_map(str::split_whitespace).filter(|word| !is_number(word));
+        let words: Vec<String> = words.map(without_folders).collect();
         let reason: String = words.join(" ").chars().take(LONGEST).collect();
         Self { name: name.to_owned(), reason, failed }
     }
+}
+
+/// `/a/b/cache:` becomes `.../cache:`.
+fn without_folders(word: &str) -> String {
+    let Some((before, path)) = word.split_once('/') else { return word.to_owned() };
+    if before.chars().any(|letter| letter.is_alphanumeric() || letter == '.') {
+        return word.to_owned();
+    }
+    let end = path.rsplit('/').next().unwrap_or_default();
+    format!("{before}.../{end}")
 }
 
 /// A reason has no more letters.
@@ -100,11 +117,17 @@ mod tests {
 
     #[test]
     fn of_a_panic_the_message_is_kept() {
-        let said = "exit status: 101: thread 'main' panicked at rows/a.rs:1:2:\nleft: 1\n  right: 2\n\
+        let said = "exit status: 101: thread 'main' (77) panicked at rows/a.rs:1:2:\nleft: 1\n  right: 2\n\
                     stack backtrace:\n 0: somewhere";
         let kept = "exit status: 101: thread 'main' panicked at rows/a.rs:1:2: left: 1 right: 2";
         assert_eq!(Gap::new("a", said, true).reason, kept);
         assert_eq!(Gap::new("a", &"long ".repeat(100), true).reason.len(), LONGEST);
+    }
+
+    #[test]
+    fn of_a_folder_the_end_is_kept() {
+        let said = ["cannot make", concat!("/", "home/me/cache: no"), "(./go/x)", "or", "`/a/b`"].join(" ");
+        assert_eq!(Gap::new("a", &said, true).reason, "cannot make .../cache: no (./go/x) or `.../b`");
     }
 
     #[test]

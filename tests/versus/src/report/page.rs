@@ -243,7 +243,9 @@ impl Page<'_> {
         if rows.is_empty() {
             return;
         }
-        self.head("Memory", "Bytes for one idle task, actor, token, key or connection; `peak-bytes` is all that is in use at once.");
+        let about = "Bytes for one idle task, actor, token, key or connection; `peak-bytes` is all that is \
+                     in use at once.";
+        self.head("Memory", about);
         let drawn: Vec<&Entry> = rows.iter().filter(|row| row.ratio.is_some()).copied().collect();
         if !drawn.is_empty() {
             let title = "Bytes beside the peers";

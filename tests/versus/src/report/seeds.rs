@@ -24,7 +24,8 @@ const WORDS: [(&str, &str); 9] = [
     ("seeds/pipeline-20us/", "two processors: two times at the most"),
     (
         "seeds/fan-out/",
-        "jobs that wait; the clocks of systems and of runtimes wake some 50 µs or a millisecond late",
+        "jobs that wait; Go, when it has nothing else to do, waits for whole milliseconds, and tokio for one \
+         more: 100 µs take ten times as long there",
     ),
     ("seeds/fan-out-cpu/", "not physical beyond two times: two processors"),
     ("seeds/batch/free", "pictures that wait for 10 ms"),
