@@ -131,7 +131,8 @@ impl<M: Send + 'static> Addr<M> {
     ///
     /// # Errors
     /// It is [stuck](CommandError::Stuck), its supervisor has ended, or there is [none
-    /// yet](CommandError::Unknown). While its supervisor was made and does not run yet, this waits for it. An actor that stops itself, or a supervisor above it, is told [so](CommandError::Itself) at once, and
+    /// yet](CommandError::Unknown). While its supervisor was made and does not run yet, this waits for it. An
+    /// actor that stops itself, or a supervisor above it, is told [so](CommandError::Itself) at once, and
     /// stops after the message it is at.
     ///
     /// # Cancel safety

@@ -1,9 +1,10 @@
 //! Actors, over a loop that reads an async-channel, and over the actors of others.
 //!
 //! An operation is one message that is told, or one question and its answer, or one actor that is started,
-//! answers a question and is stopped; or one crash and the first answer of the next life. Every actor counts, and has room for 1,024 messages; actix's `do_send`
-//! goes past its bound, and ractor has none. Processor time stands beside wall time: on a machine that others
-//! use as well it is the one to look at. `bytes` is the memory that an idle actor has that was asked once.
+//! answers a question and is stopped; or one crash, and the first answer of the next life. Every actor
+//! counts, and has room for 1,024 messages; actix's `do_send` goes past its bound, and ractor has none.
+//! Processor time stands beside wall time: on a machine that others use as well it is the one to look at.
+//! `bytes` is the memory that an idle actor has that was asked once.
 
 mod actix;
 mod channel_loop;
