@@ -20,6 +20,8 @@ pub struct Waiters<T = usize> {
     tail: u32,
     /// How many stand in the queue; those that were called out of it do not.
     waiting: usize,
+    /// How many have a place, in the queue or not.
+    taken: usize,
 }
 
 /// Names one place in a queue. Whoever joined gives it back with [`Waiters::leave`].
@@ -55,7 +57,7 @@ impl Ticket {
 impl<T: Copy> Waiters<T> {
     /// Nobody waits.
     pub const fn new() -> Self {
-        Self { places: Vec::new(), free: NONE, head: NONE, tail: NONE, waiting: 0 }
+        Self { places: Vec::new(), free: NONE, head: NONE, tail: NONE, waiting: 0, taken: 0 }
     }
 
     /// How many stand in the queue.
@@ -88,6 +90,7 @@ impl<T: Copy> Waiters<T> {
         }
         self.tail = at;
         self.waiting += 1;
+        self.taken += 1;
         Ticket(at)
     }
 
@@ -195,7 +198,14 @@ impl<T: Copy> Waiters<T> {
         let place = &mut self.places[at as usize];
         place.next = self.free;
         self.free = at;
-        place.waker.take()
+        let waker = place.waker.take();
+        self.taken -= 1;
+        if self.taken == 0 {
+            // Whoever comes next has neighbours in memory again, in whatever order those before went away.
+            self.places.clear();
+            self.free = NONE;
+        }
+        waker
     }
 
     fn place(&self, ticket: Ticket) -> &Place<T> {
@@ -231,11 +241,17 @@ pub fn wake(waker: Waker) {
     contain(|| waker.wake());
 }
 
-/// Drops a waker, as [`wake`] wakes it.
+/// Drops a waker, as [`wake`] wakes it. Mostly there is none: then the caller need not even call.
+#[inline]
 pub fn let_go(waker: Option<Waker>) {
     if let Some(waker) = waker {
-        contain(|| drop(waker));
+        let_go_of(waker);
     }
+}
+
+#[inline(never)]
+fn let_go_of(waker: Waker) {
+    contain(|| drop(waker));
 }
 
 /// Runs what a waker does. The panic hook hears of its panics, and nobody else.
@@ -409,5 +425,20 @@ mod tests {
             assert!(waiters.leave(ticket).is_none());
         }
         assert!(waiters.is_empty() && waiters.call_first().is_none());
+    }
+    #[test]
+    fn once_all_have_left_places_are_next_to_each_other_again() {
+        let mut waiters = Waiters::new();
+        for _ in 0..2 {
+            let tickets = [1, 2, 3].map(|amount| waiters.join(waker(), amount));
+            assert_eq!(tickets.map(Ticket::place), [0, 1, 2]);
+            // One was called and has its place until it leaves.
+            assert!(waiters.call_first().is_some());
+            for at in [1, 2, 0] {
+                assert_eq!(waiters.places.len(), 3);
+                assert_eq!(waiters.leave(tickets[at]).is_some(), at != 0);
+            }
+        }
+        assert!(waiters.is_empty() && waiters.places.is_empty());
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn experiments() -> Vec<Experiment> {
                 given_up(waiters, move || peers.until_ready()),
             )
         }),
-        Experiment::curve(&dashmap("scale-hit"), FAR, |keys| {
+        Experiment::rising(&dashmap("scale-hit"), FAR, |keys| {
             let (ours, peers) = (ours(keys), governor());
             (0..keys)
                 .for_each(|key| assert!(ours.try_acquire(&key, 1).is_ok() && peers.check_key(&key).is_ok()));
