@@ -14,8 +14,8 @@
 //! count as well, since the compiler inlines by what else there is: so bless what it makes of new rows.
 //!
 //! It is no gate of `cargo xtask ci`: that would build all peers in release for it, which takes longer than
-//! the counting and most other gates, and would say nothing wherever there is another compiler or no valgrind.
-//! Whoever works on a hot path runs it, and blesses what a change is worth.
+//! the counting and most other gates, and would say nothing wherever there is another compiler or no
+//! valgrind. Whoever works on a hot path runs it, and blesses what a change is worth.
 
 use std::collections::BTreeMap;
 use std::fs;

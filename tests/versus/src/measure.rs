@@ -173,9 +173,9 @@ impl Experiment {
 
     /// The same pair at so many items; a side's operation is all of them, and its cost that of one.
     ///
-    /// Makes a row for each number, and `flatness`: how many times more an item costs than one among fewer, at
-    /// the worst. That it costs less among many is no fault: what begins is spread over more of them. The goal
-    /// is for ours; the peer's stands beside it.
+    /// Makes a row for each number, and `flatness`: how many times more an item costs than one among fewer,
+    /// at the worst. That it costs less among many is no fault: what begins is spread over more of them.
+    /// The goal is for ours; the peer's stands beside it.
     pub fn curve<const POINTS: usize>(
         row: &Row,
         items: [usize; POINTS],
@@ -188,8 +188,8 @@ impl Experiment {
         })
     }
 
-    /// The same, where every curve rises: each item is fetched in no order, and what many need is in no cache.
-    /// Ours is to rise no more than the peer's.
+    /// The same, where every curve rises: each item is fetched in no order, and what many need is in no
+    /// cache. Ours is to rise no more than the peer's.
     pub fn rising<const POINTS: usize>(
         row: &Row,
         items: [usize; POINTS],
