@@ -36,7 +36,9 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     let here = std::env::current_dir().map_err(|cause| Error::doing("find the current folder", cause))?;
     let manifest = workspace.root.join("Cargo.toml");
     // Beside the program there is one whose allocator counts, which it calls.
-    let built = Step::cargo(["build", "--quiet", "--release", "--package", "weirs-versus", "--bins"]);
+    let built = Step::cargo(["build", "--quiet", "--release", "--package", "weirs-versus", "--bins"])
+        // And the one whose main job is measured whole.
+        .with(["--package", "weirs-examples", "--bin", "probe"]);
     if !built.succeeds(&workspace.root)? {
         return Ok(ExitCode::FAILURE);
     }

@@ -10,11 +10,12 @@
 //!
 //! Another compiler makes other code, and then the counts are only reported. So is an operation that the file
 //! does not know. The system's libraries (the allocator, reading the clock) are counted as well, so another
-//! machine may differ a little; three parts in a hundred are allowed.
+//! machine may differ a little; three parts in a hundred are allowed. Other code of this program may move a
+//! count as well, since the compiler inlines by what else there is: so bless what it makes of new rows.
 //!
 //! It is no gate of `cargo xtask ci`: that would build all peers in release for it, which takes longer than
-//! the counting and most other gates, and would say nothing wherever there is another compiler or no valgrind.
-//! Whoever works on a hot path runs it, and blesses what a change is worth.
+//! the counting and most other gates, and would say nothing wherever there is another compiler or no
+//! valgrind. Whoever works on a hot path runs it, and blesses what a change is worth.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -83,11 +83,11 @@ impl<const ROWS: usize> Pair<ROWS> {
         [&mut self.ours, &mut self.peer].map(|side| fit(side, time, round))
     }
 
-    /// The same pair for the first of its rows alone.
-    pub fn first(mut self) -> Pair {
+    /// The same pair for the last of its rows alone.
+    pub fn last(mut self) -> Pair {
         Pair::new(
-            move |operations| [(self.ours)(operations)[0]],
-            move |operations| [(self.peer)(operations)[0]],
+            move |operations| [(self.ours)(operations)[ROWS - 1]],
+            move |operations| [(self.peer)(operations)[ROWS - 1]],
         )
     }
 
@@ -196,26 +196,49 @@ impl Experiment {
 
     /// The same pair at so many items; a side's operation is all of them, and its cost that of one.
     ///
-    /// Makes a row for each number, and `flatness`: how many times more an item costs than one among fewer, at
-    /// the worst. That it costs less among many is no fault: what begins is spread over more of them. The goal
-    /// is for ours; the peer's stands beside it.
+    /// Makes a row for each number, and `flatness`: how many times more an item costs than one among fewer,
+    /// at the worst. That it costs less among many is no fault: what begins is spread over more of them.
+    /// The goal is for ours; the peer's stands beside it.
     pub fn curve<const POINTS: usize>(
         row: &Row,
         items: [usize; POINTS],
         pair: impl Fn(usize) -> Pair + 'static,
     ) -> Self {
+        let flat = Row { peer: Some("a flat curve".to_owned()), ..row.beside("flatness") };
+        let peers = Row { peer: None, ..row.beside("flatness/peer") };
+        Self::points(row, items, vec![flat.goal(FLAT), peers], pair, |ours, peers| {
+            vec![Samples::Pairs(vec![(ours, 1.0)]), Samples::Alone(vec![peers])]
+        })
+    }
+
+    /// The same, where every curve rises: each item is fetched in no order, and what many need is in no
+    /// cache. Ours is to rise no more than the peer's.
+    pub fn rising<const POINTS: usize>(
+        row: &Row,
+        items: [usize; POINTS],
+        pair: impl Fn(usize) -> Pair + 'static,
+    ) -> Self {
+        let flatness = vec![row.beside("flatness").goal(1.1)];
+        Self::points(row, items, flatness, pair, |ours, peers| vec![Samples::Pairs(vec![(ours, peers)])])
+    }
+
+    /// The points of a curve, and what is made of how far it rises, ours and the peer's.
+    fn points<const POINTS: usize>(
+        row: &Row,
+        items: [usize; POINTS],
+        flatness: Vec<Row>,
+        pair: impl Fn(usize) -> Pair + 'static,
+        of_rises: fn(f64, f64) -> Vec<Samples>,
+    ) -> Self {
         let points = items.map(|items| row.beside(&items.to_string()));
-        let flatness = Row { peer: Some("a flat curve".to_owned()), ..row.beside("flatness") };
-        let peers = Row { peer: None, ..flatness.beside("peer") };
-        let flatness = [flatness.goal(FLAT), peers].map(|row| row.unit(Unit::Times));
+        let flatness = flatness.into_iter().map(|row| row.unit(Unit::Times));
         Self::new(points.into_iter().chain(flatness), move |effort| {
             let mut pairs = items.map(&pair);
-            let mut curves = points_in_turn(&mut pairs, effort);
+            let curves = points_in_turn(&mut pairs, effort);
             let [ours, peers] = [|pair: &(f64, f64)| pair.0, |pair: &(f64, f64)| pair.1]
                 .map(|side| rise(curves.iter().map(|points| median(points.iter().map(side)))));
-            let mut samples: Vec<_> = curves.drain(..).map(Samples::Pairs).collect();
-            samples.extend([Samples::Pairs(vec![(ours, 1.0)]), Samples::Alone(vec![peers])]);
-            Ok(samples)
+            let points = curves.into_iter().map(Samples::Pairs);
+            Ok(points.chain(of_rises(ours, peers)).collect())
         })
     }
 

@@ -20,6 +20,8 @@ pub struct Waiters<T = usize> {
     tail: u32,
     /// How many stand in the queue; those that were called out of it do not.
     waiting: usize,
+    /// How many have a place, in the queue or not.
+    taken: usize,
 }
 
 /// Names one place in a queue. Whoever joined gives it back with [`Waiters::leave`].
@@ -55,7 +57,7 @@ impl Ticket {
 impl<T: Copy> Waiters<T> {
     /// Nobody waits.
     pub const fn new() -> Self {
-        Self { places: Vec::new(), free: NONE, head: NONE, tail: NONE, waiting: 0 }
+        Self { places: Vec::new(), free: NONE, head: NONE, tail: NONE, waiting: 0, taken: 0 }
     }
 
     /// How many stand in the queue.
@@ -88,6 +90,7 @@ impl<T: Copy> Waiters<T> {
         }
         self.tail = at;
         self.waiting += 1;
+        self.taken += 1;
         Ticket(at)
     }
 
@@ -153,9 +156,10 @@ impl<T: Copy> Waiters<T> {
         self.places[at as usize].waker.take()
     }
 
-    /// Whether the holder stands in the queue: not if it was called out of it.
+    /// Whether the holder stands in the queue: not if it was called out of it. Another may ask too, who has
+    /// the ticket from a time before the holder left.
     pub fn is_queued(&self, ticket: Ticket) -> bool {
-        self.place(ticket).queued
+        self.places.get(ticket.0 as usize).is_some_and(|place| place.queued)
     }
 
     /// Whether the holder was called.
@@ -195,7 +199,14 @@ impl<T: Copy> Waiters<T> {
         let place = &mut self.places[at as usize];
         place.next = self.free;
         self.free = at;
-        place.waker.take()
+        let waker = place.waker.take();
+        self.taken -= 1;
+        if self.taken == 0 {
+            // Whoever comes next has neighbours in memory again, in whatever order those before went away.
+            self.places.clear();
+            self.free = NONE;
+        }
+        waker
     }
 
     fn place(&self, ticket: Ticket) -> &Place<T> {
@@ -240,6 +251,7 @@ pub fn let_go(waker: Option<Waker>) {
     }
 }
 
+#[inline(never)]
 fn let_go_of(waker: Waker) {
     contain(|| drop(waker));
 }
@@ -425,5 +437,29 @@ mod tests {
             assert!(waiters.leave(ticket).is_none());
         }
         assert!(waiters.is_empty() && waiters.call_first().is_none());
+    }
+
+    #[test]
+    fn once_all_have_left_places_are_next_to_each_other_again() {
+        let mut waiters = Waiters::new();
+        for _ in 0..2 {
+            let tickets = [1, 2, 3].map(|amount| waiters.join(waker(), amount));
+            assert_eq!(tickets.map(Ticket::place), [0, 1, 2]);
+            // One was called and has its place until it leaves.
+            assert!(waiters.call_first().is_some());
+            for at in [1, 2, 0] {
+                assert_eq!(waiters.places.len(), 3);
+                assert_eq!(waiters.leave(tickets[at]).is_some(), at != 0);
+            }
+        }
+        assert!(waiters.is_empty() && waiters.places.is_empty());
+    }
+
+    #[test]
+    fn one_who_has_left_is_not_in_the_queue_whoever_asks() {
+        let mut waiters = Waiters::new();
+        let ticket = waiters.join(waker(), 1);
+        drop(waiters.leave(ticket));
+        assert!(!waiters.is_queued(ticket));
     }
 }

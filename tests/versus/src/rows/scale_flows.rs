@@ -3,9 +3,10 @@
 //! `pipeline/scale-items`: so many items through three stages and their queues, in one task, beside three
 //! `then` of futures. `pipeline/scale-stages`: a thousand items through so many stages, for each stage.
 //! `pool/scale-waiting`: so many jobs wait when the workers begin. `merge/scale-inputs`: each of so many
-//! channels has an item. `watch/scale-receivers`, `broadcast/scale-receivers`: so many wait for the next value,
-//! and it comes. `actors/scale-children`: so many actors are started in one tree, and are killed; bare tasks
-//! stand beside them. `actors/scale-mailbox`: so many messages wait in one mailbox when its actor begins.
+//! channels has an item. `watch/scale-receivers`, `broadcast/scale-receivers`: so many wait for the next
+//! value, and it comes. `actors/scale-children`: so many actors are started in one tree, and are killed;
+//! bare tasks stand beside them. `actors/scale-mailbox`: so many messages wait in one mailbox when its
+//! actor begins.
 
 use std::convert::Infallible;
 use std::future::{Future, pending};

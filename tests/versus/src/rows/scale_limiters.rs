@@ -1,10 +1,10 @@
 //! How limiters grow: the processor time for each of 10 to 100,000 who wait, and of up to a million keys.
 //!
-//! `scale-served`: all wait, then each has its turn. For the semaphore it is one permit that goes from hand to
-//! hand; for the rate limiter time is set on by hand, and bare sleeps on the same clock stand beside it.
-//! `scale-given-up`: all wait, and then go away in no order; of governor's each sleeps for itself. Of keys it
-//! is those that are there (`scale-hit`), in no order, and those that are new (`scale-new`). Those of a million
-//! are fetched from memory, those of ten from the nearest cache: that alone makes a curve rise.
+//! `scale-served`: all wait, then each has its turn. For the semaphore it is one permit that goes from hand
+//! to hand; for the rate limiter time is set on by hand, and bare sleeps on the same clock stand beside it.
+//! `scale-given-up`: all wait, and then go away in no order; of governor's each sleeps for itself. Of keys
+//! it is those that are there (`scale-hit`), in no order, and those that are new (`scale-new`). Those of a
+//! million are fetched from memory, those of ten from the nearest cache: that alone makes a curve rise.
 
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -43,7 +43,7 @@ pub(super) fn experiments() -> Vec<Experiment> {
                 given_up(waiters, move || peers.until_ready()),
             )
         }),
-        Experiment::curve(&dashmap("scale-hit"), FAR, |keys| {
+        Experiment::rising(&dashmap("scale-hit"), FAR, |keys| {
             let (ours, peers) = (ours(keys), governor());
             (0..keys)
                 .for_each(|key| assert!(ours.try_acquire(&key, 1).is_ok() && peers.check_key(&key).is_ok()));

@@ -21,7 +21,7 @@ use weirs_runtime::{Clock, Task, block_on};
 use weirs_scopes::{OneOf2, Select, join, race, race_biased};
 
 use super::hosts::{Host, TokioCurrentThread};
-use crate::measure::{Experiment, Pair, wall};
+use crate::measure::{Experiment, Pair, SCALE, cpu, wall};
 use crate::peers::{peer, peer_in};
 use crate::row::Row;
 
@@ -36,7 +36,7 @@ pub(super) fn experiments() -> Vec<Experiment> {
         Experiment::pair([Row::new("select/race/fair/tokio", peer("tokio")).goal(1.2)], fair),
         Experiment::pair([Row::new("select/loop/tokio", peer("tokio")).goal(1.2)], rounds),
         Experiment::pair([Row::new("select/ready/tokio", peer("tokio"))], ready_at_once),
-        Experiment::scale(&Row::new("join/yields/futures", futures("join_all")), join_of_futures),
+        Experiment::rising(&Row::new("join/yields/futures", futures("join_all")), SCALE, join_of_futures),
         Experiment::long_pair([Row::new("join/tasks/1000/futures", futures("join_all")).goal(1.2)], || {
             Pair::new(|_| [median_of(|| ours(SOME))], |_| [median_of(|| tokio_with(SOME, join_all))])
         }),
@@ -163,7 +163,7 @@ fn join_of_futures(futures: usize) -> Pair {
                     black_box(join((0..futures).map(once).collect::<Vec<_>>()).await);
                 }
             };
-            wall(per_future(count), || block_on(work))
+            cpu(per_future(count), || block_on(work))
         },
         move |count| {
             let work = async {
@@ -171,7 +171,7 @@ fn join_of_futures(futures: usize) -> Pair {
                     black_box(join_all((0..futures).map(once)).await);
                 }
             };
-            wall(per_future(count), || block_on(work))
+            cpu(per_future(count), || block_on(work))
         },
     )
 }

@@ -48,7 +48,7 @@ fn single<H: Host>(row: Row, host: impl Fn() -> H + 'static) -> Experiment {
 }
 
 fn scale<H: Host>(row: &Row, host: impl Fn() -> H + 'static) -> Experiment {
-    Experiment::scale(row, move |tasks| spawn_and_join(&host(), tasks).first())
+    Experiment::scale(row, move |tasks| spawn_and_join(&host(), tasks).last())
 }
 
 fn with_cpu(row: Row) -> [Row; 2] {
