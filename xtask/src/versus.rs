@@ -35,9 +35,19 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     let workspace = Workspace::read()?;
     let here = std::env::current_dir().map_err(|cause| Error::doing("find the current folder", cause))?;
     let manifest = workspace.root.join("Cargo.toml");
-    // Beside the program there is one whose allocator counts, which it calls.
-    let built = Step::cargo(["build", "--quiet", "--release", "--package", "weirs-versus", "--bins"])
-        // And the one whose main job is measured whole.
+    // Beside the program there are those that it calls: one whose allocator counts, and the main job, ours
+    // and theirs.
+    let built = Step::cargo(["build", "--quiet", "--release"])
+        .with([
+            "--package",
+            "weirs-versus",
+            "--bin",
+            "weirs-versus",
+            "--bin",
+            "counted",
+            "--bin",
+            "tokio_probe",
+        ])
         .with(["--package", "weirs-examples", "--bin", "probe"]);
     if !built.succeeds(&workspace.root)? {
         return Ok(ExitCode::FAILURE);
