@@ -95,7 +95,7 @@ impl<const ROWS: usize> Pair<ROWS> {
 
     /// Whoever comes second finds warm caches, or a heap in disorder: each is second in half of the rounds.
     fn round(&mut self, number: usize, [ours, peer]: [u64; 2]) -> ([f64; ROWS], [f64; ROWS]) {
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             let ours = (self.ours)(ours);
             (ours, (self.peer)(peer))
         } else {
