@@ -102,12 +102,12 @@ pub(crate) fn resident(name: &str, tasks: u64) -> Result<f64, String> {
     printed.trim().parse().map_err(|_| format!("the child said `{printed}`"))
 }
 
-/// So many connections to this port of this machine, from a fresh process, which has them until this one has
-/// ended or drops the handle.
-pub(crate) fn connections(port: u16, count: u64) -> Result<Child, String> {
+/// A fresh process that connects to this port of this machine, once for each byte of its input, and has the
+/// connections until the input ends.
+pub(crate) fn clients(port: u16) -> Result<Child, String> {
     let mut command = this_program()?;
-    command.args(["--resident", &format!("clients/{port}"), "--times", &count.to_string()]);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().map_err(|error| error.to_string())
+    command.args(["--resident", &format!("clients/{port}")]).stdin(Stdio::piped()).stdout(Stdio::null());
+    command.spawn().map_err(|error| error.to_string())
 }
 
 /// What the program counts whose allocator does.

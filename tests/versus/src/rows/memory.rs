@@ -11,7 +11,7 @@
 
 use std::future::pending;
 use std::hint::black_box;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use futures_lite::future::yield_now;
@@ -123,7 +123,7 @@ pub fn resident(name: &str, count: u64) -> Result<f64, String> {
         "keyed-u64/peer" => keyed::resident_peers(count, |key| key),
         "keyed-string/ours" => keyed::resident_ours(count, keyed::text),
         "keyed-string/peer" => keyed::resident_peers(count, keyed::text),
-        _ if name.starts_with("clients/") => clients(&name["clients/".len()..], count),
+        _ if name.starts_with("clients/") => clients(&name["clients/".len()..]),
         _ if name.starts_with("actor/") => actors::resident(&name["actor/".len()..], count),
         _ => Err(format!("nothing resident is called `{name}`")),
     }
@@ -229,13 +229,18 @@ async fn connected<T>(
     address: SocketAddr,
     mut accepted: impl AsyncFnMut() -> io::Result<T>,
 ) -> Result<f64, String> {
-    let _clients = child::connections(address.port(), count + 1)?;
-    let _first = accepted().await.map_err(text)?;
+    let mut clients = child::clients(address.port())?;
+    let mut asked = clients.stdin.take().ok_or("it was asked for")?;
+    let mut next = async || {
+        asked.write_all(b".")?;
+        accepted().await
+    };
+    let _first = next().await.map_err(text)?;
     all_polled(1).await;
     let before = resident_bytes()?;
     let mut handles = Vec::new();
     for _ in 0..count {
-        handles.push(accepted().await.map_err(text)?);
+        handles.push(next().await.map_err(text)?);
     }
     all_polled(count).await;
     let after = resident_bytes()?;
@@ -243,13 +248,13 @@ async fn connected<T>(
     Ok((after - before) / count as f64)
 }
 
-/// The other ends, in a process of their own: until nobody holds its input.
-fn clients(port: &str, count: u64) -> Result<f64, String> {
+/// The other ends, in a process of their own. One after the other: the system forgets who comes too fast.
+fn clients(port: &str) -> Result<f64, String> {
     let port: u16 = port.parse().map_err(|_| format!("`{port}` is no port"))?;
-    let all: io::Result<Vec<_>> = (0..count).map(|_| TcpStream::connect(("127.0.0.1", port))).collect();
-    let all = all.map_err(text)?;
-    io::copy(&mut io::stdin(), &mut io::sink()).map_err(text)?;
-    Ok(all.len() as f64)
+    let asked = io::stdin().bytes();
+    let all: io::Result<Vec<_>> =
+        asked.map(|asked| asked.and_then(|_| TcpStream::connect(("127.0.0.1", port)))).collect();
+    Ok(all.map_err(text)?.len() as f64)
 }
 
 /// Each time that this one goes to the end of the queue, another at least has been polled.
