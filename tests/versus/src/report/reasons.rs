@@ -75,7 +75,10 @@ const REASONS: &[(&str, &str)] = &[
     ("breaker/*/two-threads", "where two threads take turns, the peer's are not in each other's way"),
     ("budget/withdraw", "at the edge on a quiet machine (0.41)"),
     // weirs-pipelines
-    ("pool", "the step of a worker is half of a job's cost: a slip to say it ended, a fence for its panic, the time"),
+    (
+        "pool",
+        "the step of a worker is half of a job's cost: a slip to say it ended, a fence for its panic, the time",
+    ),
     ("pool/one-by-one", "each job that is handed in alone wakes a worker"),
     ("pool/closures", "a box for each job on both sides, and the step of a worker (see `pool`)"),
     ("pool/spin-2us", "the step of a worker on a job of 2 µs; two plain threads have none of it"),
@@ -84,7 +87,10 @@ const REASONS: &[(&str, &str)] = &[
         "workers/wait-1ms",
         "Go keeps its timers inside of its scheduler; ours come from a clock beside the executor",
     ),
-    ("pipeline/fan", "the panic of each job is looked for twice, by the pool and by the stage, and results pass the task"),
+    (
+        "pipeline/fan",
+        "the panic of each job is looked for twice, by the pool and by the stage, and results pass the task",
+    ),
     ("pipeline/island", "each item has its count and its fence against a panic in each stage"),
     ("pipeline/buffered", "four hops from channel to channel, each with its wake"),
     (
@@ -108,8 +114,14 @@ const REASONS: &[(&str, &str)] = &[
         "seeds/fan-out",
         "our clock wakes each sleeper when it is due; Go and tokio gather a millisecond's, which wakes less often",
     ),
-    ("batch/pool/tokio/peak-bytes", "the queue's places keep 270 bytes each, for the slip and the times of a job"),
-    ("batch/fan-out/tokio/peak-bytes", "the queue's places keep 270 bytes each, for the slip and the times of a job"),
+    (
+        "batch/pool/tokio/peak-bytes",
+        "the queue's places keep 270 bytes each, for the slip and the times of a job",
+    ),
+    (
+        "batch/fan-out/tokio/peak-bytes",
+        "the queue's places keep 270 bytes each, for the slip and the times of a job",
+    ),
     ("echo/one", "one task does what Go's goroutines share: Go has nothing of the kind"),
     // weirs-actors
     (
@@ -117,10 +129,16 @@ const REASONS: &[(&str, &str)] = &[
         "a message goes through two lanes and counters in 255 instructions; the loop has none of that",
     ),
     ("actors/tell-of-four", "a message goes through two lanes and counters, under one lock for four senders"),
-    ("actors/ask", "half is the executor's; ours are two looks at the queue, one box, and a note of who waits for whom"),
+    (
+        "actors/ask",
+        "half is the executor's; ours are two looks at the queue, one box, and a note of who waits for whom",
+    ),
     ("actors/spawn", "an actor alone has a whole supervisor, with its rules, its list and its report"),
     ("actors/spawn-alone", "an actor alone has a whole supervisor, with its rules, its list and its report"),
-    ("actors/bytes", "the task with its future is 448 of 1,534 bytes, the queue 232, the node 200, the executor's cell 128"),
+    (
+        "actors/bytes",
+        "the task with its future is 448 of 1,534 bytes, the queue 232, the node 200, the executor's cell 128",
+    ),
     ("actors/snapshot-of-100000", "each node is behind a lock and a pointer of its own"),
 ];
 
