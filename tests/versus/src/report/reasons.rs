@@ -89,7 +89,7 @@ const REASONS: &[(&str, &str)] = &[
     ),
     (
         "pipeline/fan",
-        "the panic of each job is looked for twice, by the pool and by the stage, and results pass the task",
+        "a job has two fences against its panic, the pool's and the stage's, and results pass the task",
     ),
     ("pipeline/island", "each item has its count and its fence against a panic in each stage"),
     ("pipeline/buffered", "four hops from channel to channel, each with its wake"),
@@ -106,21 +106,15 @@ const REASONS: &[(&str, &str)] = &[
         "echo/*/async-std",
         "its sockets ask the system anew for each line; those of Go do once for each connection",
     ),
-    (
-        "seeds/pool",
-        "our clock wakes each sleeper when it is due; Go and tokio gather a millisecond's, which wakes less often",
-    ),
-    (
-        "seeds/fan-out",
-        "our clock wakes each sleeper when it is due; Go and tokio gather a millisecond's, which wakes less often",
-    ),
+    ("seeds/pool", "our clock wakes each sleeper when it is due; Go and tokio gather a millisecond's"),
+    ("seeds/fan-out", "our clock wakes each sleeper when it is due; Go and tokio gather a millisecond's"),
     (
         "batch/pool/tokio/peak-bytes",
-        "the queue's places keep 270 bytes each, for the slip and the times of a job",
+        "a place in the queue has 270 bytes, for the slip and the times of a job",
     ),
     (
         "batch/fan-out/tokio/peak-bytes",
-        "the queue's places keep 270 bytes each, for the slip and the times of a job",
+        "a place in the queue has 270 bytes, for the slip and the times of a job",
     ),
     ("echo/one", "one task does what Go's goroutines share: Go has nothing of the kind"),
     // weirs-actors
@@ -135,10 +129,7 @@ const REASONS: &[(&str, &str)] = &[
     ),
     ("actors/spawn", "an actor alone has a whole supervisor, with its rules, its list and its report"),
     ("actors/spawn-alone", "an actor alone has a whole supervisor, with its rules, its list and its report"),
-    (
-        "actors/bytes",
-        "the task with its future is 448 of 1,534 bytes, the queue 232, the node 200, the executor's cell 128",
-    ),
+    ("actors/bytes", "of 1,534 bytes the task with its future is 448, the queue 232, the node 200"),
     ("actors/snapshot-of-100000", "each node is behind a lock and a pointer of its own"),
 ];
 
