@@ -75,10 +75,7 @@ const REASONS: &[(&str, &str)] = &[
     ("breaker/*/two-threads", "where two threads take turns, the peer's are not in each other's way"),
     ("budget/withdraw", "at the edge on a quiet machine (0.41)"),
     // weirs-pipelines
-    (
-        "pool",
-        "the step of a worker is half of a job's cost: a slip to say it ended, a fence for its panic, the time",
-    ),
+    ("pool", "the step of a worker is half of a job's cost: a slip, a fence for its panic, the time"),
     ("pool/one-by-one", "each job that is handed in alone wakes a worker"),
     ("pool/closures", "a box for each job on both sides, and the step of a worker (see `pool`)"),
     ("pool/spin-2us", "the step of a worker on a job of 2 µs; two plain threads have none of it"),
