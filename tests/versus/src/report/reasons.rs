@@ -98,6 +98,7 @@ const REASONS: &[(&str, &str)] = &[
     ("par-map", "the panic of each job is looked for twice, and its result goes through one more channel"),
     ("computing", "rayon's threads steal from each other; ours take from one queue"),
     // Whole programs
+    ("probe", "boxes in its stack of policies, a place for each timer, and four runtimes in one program"),
     ("echo/*/smol", "its sockets ask the system anew for each line; those of Go do once for each connection"),
     (
         "echo/*/async-std",

@@ -85,7 +85,7 @@ pub(super) const SHELVES: [Shelf; 11] = [
         title: "Whole programs",
         file: "programs",
         about: "Servers and jobs as a program would have them, beside the same in Go and in plain tokio.",
-        subjects: &["echo", "batch", "idle", "seeds"],
+        subjects: &["probe", "echo", "batch", "idle", "seeds"],
     },
     Shelf {
         title: "Instruction counts",
