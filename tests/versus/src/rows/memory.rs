@@ -251,7 +251,7 @@ async fn connected<T>(
 /// The other ends, in a process of their own. One after the other: the system forgets who comes too fast.
 fn clients(port: &str) -> Result<f64, String> {
     let port: u16 = port.parse().map_err(|_| format!("`{port}` is no port"))?;
-    let asked = io::stdin().bytes();
+    let asked = io::stdin().lock().bytes();
     let all: io::Result<Vec<_>> =
         asked.map(|asked| asked.and_then(|_| TcpStream::connect(("127.0.0.1", port)))).collect();
     Ok(all.map_err(text)?.len() as f64)
