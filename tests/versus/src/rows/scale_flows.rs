@@ -22,7 +22,7 @@ use weirs_pipelines::{Pipeline, WorkerPool};
 use weirs_runtime::block_on;
 
 use super::channel::{PLACES, places};
-use super::hosts::{Host, TokioCurrentThread};
+use super::sides::on_one_thread;
 use crate::measure::{Experiment, FAR, Pair, cpu};
 use crate::peers::{peer, peer_in};
 use crate::row::Row;
@@ -127,49 +127,37 @@ fn stages(count: usize) -> Pair {
 
 fn jobs(count: usize) -> Pair {
     const WORKERS: usize = 2;
-    let (ours, peers) = (TokioCurrentThread::new(), TokioCurrentThread::new());
-    let runtime = ours.runtime();
-    Pair::new(
-        move |times| {
-            let runtime = runtime.clone();
-            let work = async move {
-                for _ in 0..times {
-                    let builder = WorkerPool::builder(plus_one).workers(WORKERS).queue(count).unread(count);
-                    let pool = builder.build(&runtime).expect("it makes sense");
-                    for job in 0..count as u64 {
-                        pool.try_submit(job).expect("there is room");
-                    }
-                    assert_eq!(pool.into_results().count().await, count);
-                }
-            };
-            cpu(times * count as u64, || ours.run(work))
+    on_one_thread(
+        count,
+        move |runtime| async move {
+            let builder = WorkerPool::builder(plus_one).workers(WORKERS).queue(count).unread(count);
+            let pool = builder.build(&runtime).expect("it makes sense");
+            for job in 0..count as u64 {
+                pool.try_submit(job).expect("there is room");
+            }
+            assert_eq!(pool.into_results().count().await, count);
         },
-        move |times| {
-            let work = async move {
-                for _ in 0..times {
-                    let (sender, receiver) = async_channel::bounded(count);
-                    let (results, finished) = async_channel::bounded(count);
-                    for _ in 0..WORKERS {
-                        let (receiver, results) = (receiver.clone(), results.clone());
-                        tokio::spawn(async move {
-                            while let Ok(job) = receiver.recv().await {
-                                results.send(job + 1).await.expect("it is read to the end");
-                            }
-                        });
+        move || async move {
+            let (sender, receiver) = async_channel::bounded(count);
+            let (results, finished) = async_channel::bounded(count);
+            for _ in 0..WORKERS {
+                let (receiver, results) = (receiver.clone(), results.clone());
+                tokio::spawn(async move {
+                    while let Ok(job) = receiver.recv().await {
+                        results.send(job + 1).await.expect("it is read to the end");
                     }
-                    drop((receiver, results));
-                    for job in 0..count as u64 {
-                        sender.try_send(job).expect("there is room");
-                    }
-                    drop(sender);
-                    let mut read = 0;
-                    while finished.recv().await.is_ok() {
-                        read += 1;
-                    }
-                    assert_eq!(read, count);
-                }
-            };
-            cpu(times * count as u64, || peers.run(work))
+                });
+            }
+            drop((receiver, results));
+            for job in 0..count as u64 {
+                sender.try_send(job).expect("there is room");
+            }
+            drop(sender);
+            let mut read = 0;
+            while finished.recv().await.is_ok() {
+                read += 1;
+            }
+            assert_eq!(read, count);
         },
     )
 }
@@ -280,75 +268,51 @@ impl Actor for Counter {
 }
 
 fn children(count: usize) -> Pair {
-    let (ours, peers) = (TokioCurrentThread::new(), TokioCurrentThread::new());
-    let runtime = ours.runtime();
-    Pair::new(
-        move |times| {
-            let runtime = runtime.clone();
-            let work = async move {
-                for _ in 0..times {
-                    let specs = (0..count as u64).map(|id| Spec::actor(id, Counter::default).1);
-                    let tree = Supervisor::one_for_one().children(specs).start(&runtime).await;
-                    tree.expect("it starts").kill().await;
-                }
-            };
-            cpu(times * count as u64, || ours.run(work))
+    on_one_thread(
+        count,
+        move |runtime| async move {
+            let specs = (0..count as u64).map(|id| Spec::actor(id, Counter::default).1);
+            let tree = Supervisor::one_for_one().children(specs).start(&runtime).await;
+            tree.expect("it starts").kill().await;
         },
-        move |times| {
-            let work = async move {
-                for _ in 0..times {
-                    let all: Vec<_> = (0..count).map(|_| tokio::spawn(pending::<()>())).collect();
-                    tokio::spawn(async {}).await.expect("an empty task ends well");
-                    all.iter().for_each(tokio::task::JoinHandle::abort);
-                    for one in all {
-                        assert!(one.await.is_err());
-                    }
-                }
-            };
-            cpu(times * count as u64, || peers.run(work))
+        move || async move {
+            let all: Vec<_> = (0..count).map(|_| tokio::spawn(pending::<()>())).collect();
+            tokio::spawn(async {}).await.expect("an empty task ends well");
+            all.iter().for_each(tokio::task::JoinHandle::abort);
+            for one in all {
+                assert!(one.await.is_err());
+            }
         },
     )
 }
 
 fn messages(count: usize) -> Pair {
-    let (ours, peers) = (TokioCurrentThread::new(), TokioCurrentThread::new());
-    let runtime = ours.runtime();
-    Pair::new(
-        move |times| {
-            let runtime = runtime.clone();
-            let work = async move {
-                for _ in 0..times {
-                    let mailbox = Mailbox::bounded(count + 1);
-                    let (address, spec) = Spec::actor_with(0_u64, mailbox, Counter::default);
-                    let tree = Supervisor::one_for_one().child(spec).start(&runtime).await;
-                    for _ in 0..count {
-                        address.try_tell(Message::Add(1)).expect("there is room");
-                    }
-                    assert_eq!(address.ask(Message::Get).await.expect("it lives"), count as u64);
-                    tree.expect("it starts").kill().await;
-                }
-            };
-            cpu(times * count as u64, || ours.run(work))
+    on_one_thread(
+        count,
+        move |runtime| async move {
+            let mailbox = Mailbox::bounded(count + 1);
+            let (address, spec) = Spec::actor_with(0_u64, mailbox, Counter::default);
+            let tree = Supervisor::one_for_one().child(spec).start(&runtime).await;
+            for _ in 0..count {
+                address.try_tell(Message::Add(1)).expect("there is room");
+            }
+            assert_eq!(address.ask(Message::Get).await.expect("it lives"), count as u64);
+            tree.expect("it starts").kill().await;
         },
-        move |times| {
-            let work = async move {
-                for _ in 0..times {
-                    let (sender, receiver) = async_channel::bounded(count + 1);
-                    let actor = tokio::spawn(async move {
-                        let mut sum = 0;
-                        while let Ok(number) = receiver.recv().await {
-                            sum += number;
-                        }
-                        sum
-                    });
-                    for _ in 0..count {
-                        sender.try_send(1).expect("there is room");
-                    }
-                    drop(sender);
-                    assert_eq!(actor.await.expect("it ends well"), count);
+        move || async move {
+            let (sender, receiver) = async_channel::bounded(count + 1);
+            let actor = tokio::spawn(async move {
+                let mut sum = 0;
+                while let Ok(number) = receiver.recv().await {
+                    sum += number;
                 }
-            };
-            cpu(times * count as u64, || peers.run(work))
+                sum
+            });
+            for _ in 0..count {
+                sender.try_send(1).expect("there is room");
+            }
+            drop(sender);
+            assert_eq!(actor.await.expect("it ends well"), count);
         },
     )
 }

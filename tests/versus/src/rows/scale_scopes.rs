@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use weirs_scopes::{CancelToken, Reason, TaskScope, scope, task_scope};
 
-use super::hosts::{Host, TokioCurrentThread};
+use super::sides::on_one_thread;
 use crate::measure::{Experiment, FAR, Pair, cpu};
 use crate::peers::{peer, peer_in};
 use crate::row::Row;
@@ -37,62 +37,38 @@ pub(super) fn experiments() -> Vec<Experiment> {
 }
 
 fn children(count: usize) -> Pair {
-    let (ours, peers) = (TokioCurrentThread::new(), TokioCurrentThread::new());
-    let runtime = ours.runtime();
-    Pair::new(
-        move |times| {
-            let runtime = runtime.clone();
-            let work = async move {
-                for _ in 0..times {
-                    task_scope(&runtime, async |s| (0..count).for_each(|_| drop(s.spawn(async {})))).await;
-                }
-            };
-            cpu(times * count as u64, || ours.run(work))
+    on_one_thread(
+        count,
+        move |runtime| async move {
+            task_scope(&runtime, async |s| (0..count).for_each(|_| drop(s.spawn(async {})))).await;
         },
-        move |times| {
-            let work = async move {
-                for _ in 0..times {
-                    let mut set = JoinSet::new();
-                    (0..count).for_each(|_| drop(set.spawn(async {})));
-                    while let Some(joined) = set.join_next().await {
-                        black_box(joined).expect("an empty task ends well");
-                    }
-                }
-            };
-            cpu(times * count as u64, || peers.run(work))
+        move || async move {
+            let mut set = JoinSet::new();
+            (0..count).for_each(|_| drop(set.spawn(async {})));
+            while let Some(joined) = set.join_next().await {
+                black_box(joined).expect("an empty task ends well");
+            }
         },
     )
 }
 
 fn cancelled(count: usize) -> Pair {
-    let (ours, peers) = (TokioCurrentThread::new(), TokioCurrentThread::new());
-    let runtime = ours.runtime();
-    Pair::new(
-        move |times| {
-            let runtime = runtime.clone();
-            let work = async move {
-                for _ in 0..times {
-                    let scope = TaskScope::builder().run_on(&runtime, async |s| {
-                        (0..count).for_each(|_| drop(s.spawn(pending::<()>())));
-                        // The queue is first in, first out: when the last has run, all wait.
-                        s.spawn(async {}).await.expect("an empty child ends well");
-                        s.cancel(Reason::Requested);
-                    });
-                    drop(black_box(scope.await));
-                }
-            };
-            cpu(times * count as u64, || ours.run(work))
+    on_one_thread(
+        count,
+        move |runtime| async move {
+            let scope = TaskScope::builder().run_on(&runtime, async |s| {
+                (0..count).for_each(|_| drop(s.spawn(pending::<()>())));
+                // The queue is first in, first out: when the last has run, all wait.
+                s.spawn(async {}).await.expect("an empty child ends well");
+                s.cancel(Reason::Requested);
+            });
+            drop(black_box(scope.await));
         },
-        move |times| {
-            let work = async move {
-                for _ in 0..times {
-                    let mut set = JoinSet::new();
-                    (0..count).for_each(|_| drop(set.spawn(pending::<()>())));
-                    tokio::spawn(async {}).await.expect("an empty task ends well");
-                    set.shutdown().await;
-                }
-            };
-            cpu(times * count as u64, || peers.run(work))
+        move || async move {
+            let mut set = JoinSet::new();
+            (0..count).for_each(|_| drop(set.spawn(pending::<()>())));
+            tokio::spawn(async {}).await.expect("an empty task ends well");
+            set.shutdown().await;
         },
     )
 }

@@ -1,15 +1,16 @@
 //! [`Ours`] and [`Peers`]: the sides of rows that run on an executor, or beside it.
 
+use std::future::Future;
 use std::hint::black_box;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use weirs_runtime::Runtime;
 
-use super::hosts::{AsyncStdGlobal, Host, TokioMultiThread};
+use super::hosts::{AsyncStdGlobal, Host, TokioCurrentThread, TokioMultiThread};
 use super::jobs::{Jobs, run_all};
 use crate::go::{Module, Program};
-use crate::measure::{Experiment, Pair, wall_and_cpu};
+use crate::measure::{Experiment, Pair, cpu, wall_and_cpu};
 use crate::row::Row;
 
 /// What so many items make on a runtime.
@@ -76,6 +77,40 @@ fn on<H: Host>(least: u64, row: Row, host: fn() -> H, ours: Ours, peers: Peers) 
         };
         Ok(pair.take_turns(effort).to_vec())
     })
+}
+
+/// So many items at once, again and again, on tokio with one thread; the processor time of one item.
+pub(super) fn on_one_thread<O, P>(
+    count: usize,
+    ours: impl Fn(Runtime) -> O + Clone + Send + 'static,
+    peers: impl Fn() -> P + Clone + Send + 'static,
+) -> Pair
+where
+    O: Future<Output = ()> + Send + 'static,
+    P: Future<Output = ()> + Send + 'static,
+{
+    let (host, beside) = (TokioCurrentThread::new(), TokioCurrentThread::new());
+    let runtime = host.runtime();
+    Pair::new(
+        move |times| {
+            let (ours, runtime) = (ours.clone(), runtime.clone());
+            let work = async move {
+                for _ in 0..times {
+                    ours(runtime.clone()).await;
+                }
+            };
+            cpu(times * count as u64, || host.run(work))
+        },
+        move |times| {
+            let peers = peers.clone();
+            let work = async move {
+                for _ in 0..times {
+                    peers().await;
+                }
+            };
+            cpu(times * count as u64, || beside.run(work))
+        },
+    )
 }
 
 fn on_host<H: Host>(host: H, jobs: Ours) -> impl FnMut(u64) -> [f64; 2] + 'static {
