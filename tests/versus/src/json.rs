@@ -13,7 +13,7 @@
 //!       "spread": { "ours": [401.0, 420.8], "peer": [315.3, 331.9], "ratio": [1.24, 1.33] },
 //!       "rounds": [[401.0, 331.9], [410.2, 320.1], [420.8, 315.3]] }
 //!   ],
-//!   "missing": [ { "name": "task-bytes/smol-own", "reason": "no /proc here", "failed": false } ],
+//!   "missing": [ { "name": "idle/task/10000/smol-own", "reason": "no /proc here", "failed": false } ],
 //!   "seconds": { "spawn/smol": 0.4 }
 //! }
 //! ```

@@ -9,7 +9,6 @@ const REASONS: &[(&str, &str)] = &[
         "a task of ours is a cell within a task of the executor: its state, waker and handle come on top",
     ),
     ("spawn/single", "the same task on top; most of the time is the wake of a thread, on both sides"),
-    ("task-bytes", "our cell stands beside the executor's own allocation, and keeps name, place and joiner"),
     ("idle/task", "our cell stands beside the executor's own allocation, and keeps name, place and joiner"),
     ("idle/child", "a child is a task of ours, and the scope keeps it in a list"),
     ("timer/200k-sleeps", "met on a quiet machine (0.7 to 0.8)"),
@@ -88,7 +87,6 @@ const REASONS: &[(&str, &str)] = &[
         "pipeline/fan",
         "a job has two fences against its panic, the pool's and the stage's, and results pass the task",
     ),
-    ("pipeline/island", "each item has its count and its fence against a panic in each stage"),
     ("pipeline/buffered", "four hops from channel to channel, each with its wake"),
     (
         "pipeline/serial",

@@ -21,7 +21,7 @@ pub(super) const SHELVES: [Shelf; 11] = [
         about: "Tasks that do nothing, and timers. A task of ours is a cell that owns its future, in a \
                 task of the executor: it cannot be cheaper than that task alone, and the goals say how \
                 much dearer it may be.",
-        subjects: &["spawn", "timer", "task-bytes", "runtime", "block-on", "clock"],
+        subjects: &["spawn", "timer", "runtime", "block-on", "clock"],
     },
     Shelf {
         title: "weirs-scopes",
