@@ -124,3 +124,38 @@ impl<J, T, E> Shared<J, T, E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use weirs_testing::sim::Sim;
+
+    use crate::WorkerPool;
+
+    /// What has happened is told by whoever did it, and not by a thread that happens to clone or drop a handle:
+    /// it may do so under a lock that the observer takes.
+    #[test]
+    fn no_news_is_told_by_who_clones_or_drops_a_handle() {
+        let run = |runtime| async move {
+            let told = Arc::new(AtomicUsize::new(0));
+            let observer = Arc::clone(&told);
+            let pool = WorkerPool::builder(async |n: u64| Ok::<_, Infallible>(n))
+                .on_event(move |_| {
+                    observer.fetch_add(1, Ordering::Relaxed);
+                })
+                .build(&runtime)
+                .unwrap();
+            // As if another thread had changed it, and had not yet told of it.
+            pool.shared().state.change(|state| state.told.full = true);
+            let before = told.load(Ordering::Relaxed);
+            drop(pool.intake());
+            assert_eq!(told.load(Ordering::Relaxed), before);
+            pool.shared().change(|_| ());
+            assert_eq!(told.load(Ordering::Relaxed), before + 1);
+        };
+        Sim::new(1).run(run).unwrap();
+    }
+}

@@ -415,12 +415,15 @@ impl<J, T, E> Shared<J, T, E> {
         })
     }
 
+    /// No observer hears of what others have done just now: a handle may be cloned and dropped under a lock
+    /// that the observer takes.
     pub(super) fn add_intake(&self) {
-        self.change(|state| state.intakes += 1);
+        self.state.change(|state| state.intakes += 1);
     }
 
+    /// See [`add_intake`](Self::add_intake).
     pub(super) fn drop_intake(&self) {
-        self.change(|state| {
+        self.state.change(|state| {
             state.intakes -= 1;
             state.closed |= state.intakes == 0;
         });
