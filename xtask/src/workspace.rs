@@ -27,10 +27,22 @@ pub(crate) struct Package {
     pub(crate) description: Option<String>,
     pub(crate) license: Option<String>,
     pub(crate) readme: Option<String>,
+    pub(crate) has_library: bool,
     pub(crate) has_documentation_tests: bool,
+    /// Whether there is anything in its `tests` folder.
+    pub(crate) has_integration_tests: bool,
+    pub(crate) programs: Vec<Program>,
     /// Without `default`, in the order of their names.
     pub(crate) features: Vec<String>,
     pub(crate) dependencies: Vec<Dependency>,
+}
+
+/// An executable of a package.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) name: String,
+    /// The file with its `main`.
+    pub(crate) source: PathBuf,
 }
 
 /// A line of a package's dependency tables.
@@ -98,6 +110,10 @@ impl Package {
         let manifest = PathBuf::from(text(&package["manifest_path"]).unwrap_or_default());
         let folder =
             manifest.parent().and_then(|folder| folder.strip_prefix(root).ok()).unwrap_or(Path::new(""));
+        let targets = items(&package["targets"]);
+        let is = |kind: &'static str| {
+            move |target: &&Value| items(&target["kind"]).iter().any(|known| *known == kind)
+        };
         let features = package["features"].as_object().into_iter().flat_map(|features| features.keys());
         Self {
             name: text(&package["name"]).unwrap_or_default(),
@@ -109,11 +125,21 @@ impl Package {
             description: text(&package["description"]),
             license: text(&package["license"]),
             readme: text(&package["readme"]),
-            has_documentation_tests: items(&package["targets"])
-                .iter()
-                .any(|target| target["doctest"] == true),
+            has_library: targets.iter().any(|target| is("lib")(&target)),
+            has_documentation_tests: targets.iter().any(|target| target["doctest"] == true),
+            has_integration_tests: targets.iter().any(|target| is("test")(&target)),
+            programs: targets.iter().filter(is("bin")).map(Program::from_metadata).collect(),
             features: features.filter(|feature| *feature != "default").cloned().collect(),
             dependencies: items(&package["dependencies"]).iter().map(Dependency::from_metadata).collect(),
+        }
+    }
+}
+
+impl Program {
+    fn from_metadata(target: &Value) -> Self {
+        Self {
+            name: text(&target["name"]).unwrap_or_default(),
+            source: text(&target["src_path"]).unwrap_or_default().into(),
         }
     }
 }
@@ -153,14 +179,24 @@ mod tests {
                     "name": "weirs-scopes",
                     "manifest_path": "/w/crates/scopes/Cargo.toml",
                     "publish": null,
-                    "targets": [{ "doctest": false }, { "doctest": true }],
+                    "targets": [
+                        { "kind": ["test"], "name": "scope", "doctest": false },
+                        { "kind": ["lib"], "name": "weirs_scopes", "doctest": true },
+                    ],
                     "features": { "default": [], "tokio": ["dep:tokio"] },
                     "dependencies": [
                         { "name": "weirs-testing", "kind": "dev", "req": "*", "path": "/w/crates/testing" },
                         { "name": "futures-core", "kind": null, "req": "^0.3" },
                     ],
                 },
-                { "name": "weirs-examples", "manifest_path": "/w/examples/Cargo.toml", "publish": [] },
+                {
+                    "name": "weirs-examples",
+                    "manifest_path": "/w/examples/Cargo.toml",
+                    "publish": [],
+                    "targets": [
+                        { "kind": ["bin"], "name": "probe", "src_path": "/w/examples/src/bin/probe.rs" },
+                    ],
+                },
             ],
         }))
     }
@@ -174,6 +210,11 @@ mod tests {
         assert_eq!(scopes.dependencies[0].kind, DependencyKind::Development);
         assert!(scopes.dependencies[0].has_path && !scopes.dependencies[0].has_version);
         assert!(!scopes.dependencies[1].has_path && scopes.dependencies[1].has_version);
+        assert!(scopes.has_library && scopes.has_documentation_tests && scopes.has_integration_tests);
+        assert!(scopes.programs.is_empty());
+        let examples = workspace.find("examples").unwrap();
+        assert!(!examples.has_library && !examples.has_integration_tests);
+        assert_eq!(examples.programs[0].source, Path::new("/w/examples/src/bin/probe.rs"));
         assert_eq!(workspace.published().count(), 1);
     }
 

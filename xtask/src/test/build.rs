@@ -9,8 +9,13 @@
 //! default, with each feature alone and with all is what the `features` gate of `cargo xtask ci` shows.
 //!
 //! A run narrowed by `--only` builds the chosen crates alone (`-p`), as somebody who works on one crate does.
+//!
+//! # Which targets
+//!
+//! The libraries, what is in `tests` folders (with the programs that it starts), and those programs that have
+//! tests of their own: cargo, told nothing, builds each program a second time, as a harness with no test in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -37,6 +42,7 @@ pub(crate) fn build<'w>(
         return Ok(Vec::new());
     }
     let step = Step::cargo(["test", "--no-run"]).with(scope(packages, &workspace.packages));
+    let step = step.with(targets(packages));
     let run = step.clone().with(["--message-format=json-render-diagnostics"]);
     let output = run.command(&workspace.root).stderr(Stdio::inherit()).output();
     let output = output.map_err(|cause| Error::doing("start cargo", cause))?;
@@ -56,6 +62,45 @@ pub(crate) fn scope<'p, P>(packages: &[&'p Package], all: &[P]) -> Vec<&'p str> 
         return vec!["--workspace"];
     }
     packages.iter().flat_map(|package| ["-p", package.name.as_str()]).collect()
+}
+
+/// How cargo is told which of their targets.
+fn targets<'p>(packages: &[&'p Package]) -> Vec<&'p str> {
+    let mut targets = Vec::new();
+    if packages.iter().any(|package| package.has_library) {
+        targets.push("--lib");
+    }
+    if packages.iter().any(|package| package.has_integration_tests) {
+        targets.extend(["--test", "*"]);
+    }
+    let programs = packages.iter().flat_map(|package| &package.programs);
+    let with_tests = programs.filter(|program| has_tests(&program.source));
+    targets.extend(with_tests.flat_map(|program| ["--bin", program.name.as_str()]));
+    targets
+}
+
+/// Whether there are tests in a program: in the file with its `main`, and in those beside it if it has a folder
+/// of its own. One that can't be read counts: cargo will say why.
+fn has_tests(main: &Path) -> bool {
+    let tests = |file: &Path| match std::fs::read_to_string(file) {
+        Ok(text) => text.contains("#[cfg(test)]") || text.contains("#[test]"),
+        Err(_) => true,
+    };
+    if main.file_name().is_none_or(|name| name != "main.rs") {
+        return tests(main);
+    }
+    let mut folders: Vec<PathBuf> = main.parent().into_iter().map(Path::to_path_buf).collect();
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else { return true };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && tests(&path) {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 /// Reads one of cargo's JSON messages; most are about something else.
@@ -81,10 +126,37 @@ fn executable<'w>(message: &str, workspace: &'w Workspace) -> Option<Executable<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::Program;
 
     fn workspace() -> Workspace {
         let package = Package { folder: "tests/conformance".to_owned(), ..Package::default() };
         Workspace { root: "/w".into(), packages: vec![package] }
+    }
+
+    #[test]
+    fn programs_without_tests_are_not_built_as_tests() {
+        let folder = std::env::temp_dir().join(format!("weirs-xtask-programs-{}", std::process::id()));
+        let nested = folder.join("folder/of/its");
+        std::fs::create_dir_all(&nested).unwrap();
+        for (file, text) in [
+            ("plain.rs", "fn main() {}"),
+            ("tested.rs", "fn main() {} #[cfg(test)] mod tests {}"),
+            ("folder/main.rs", "mod of; fn main() {}"),
+            ("folder/of/its/own.rs", "#[test] fn it() {}"),
+        ] {
+            std::fs::write(folder.join(file), text).unwrap();
+        }
+        let names = ["plain.rs", "tested.rs", "folder/main.rs", "missing.rs"];
+        let program = |name: &&str| Program { name: (*name).to_owned(), source: folder.join(name) };
+        let programs: Vec<Program> = names.iter().map(program).collect();
+        let library = Package { has_library: true, has_integration_tests: true, ..Package::default() };
+        let package = Package { programs, ..Package::default() };
+        let bins = ["--bin", "tested.rs", "--bin", "folder/main.rs", "--bin", "missing.rs"];
+        assert_eq!(targets(&[&package]), bins);
+        assert_eq!(targets(&[&package, &library])[..3], ["--lib", "--test", "*"]);
+        std::fs::remove_file(nested.join("own.rs")).unwrap();
+        assert!(!has_tests(&package.programs[2].source));
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
