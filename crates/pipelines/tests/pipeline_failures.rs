@@ -179,6 +179,41 @@ async fn redriven_jobs_go_through_their_stage_again_as_often_as_the_cap_allows(r
     assert_eq!((letter.job, letter.redrives), (9, 2));
 }
 
+#[test]
+fn no_more_jobs_are_on_their_way_back_than_the_ring_has_places() {
+    let ring = DeadLetterRing::new(some(2));
+    let at = weirs_runtime::Clock::default().now();
+    let put = |job: u64| {
+        let mut place = ring.clone();
+        let Ok(()) = Pin::new(&mut place).start_send(DeadLetter::<_, &str>::new(job, Reason::Shed, at));
+    };
+    let jobs =
+        |ring: &DeadLetterRing<u64, &str>| ring.take().iter().map(|letter| letter.job).collect::<Vec<_>>();
+    [1, 2].into_iter().for_each(put);
+    // What panics on the way keeps no place.
+    let panicked =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ring.redrive(|_| panic!("asked"))));
+    assert!(panicked.is_err() && ring.len() == 2);
+    // Nor has another one room who comes in the middle, though nothing is on its way yet.
+    let sent = ring.redrive(|letter| {
+        if letter.job == 1 {
+            put(3);
+            assert_eq!(ring.redrive(|_| true), 0);
+        }
+        letter.job == 1
+    });
+    assert_eq!((sent, ring.stats().returning), (1, 1));
+    put(4);
+    assert_eq!((ring.redrive(|_| true), ring.redrive(|_| panic!("there is no room"))), (1, 0));
+    put(5);
+    assert_eq!((ring.stats().returning, ring.redrive(|_| true), ring.len()), (2, 0, 2));
+    // A stage takes them, and there is room again.
+    let pass = async |n: u64| Ok::<_, &str>(n);
+    let plan = Pipeline::source(stream::empty()).stage("pass", 1, pass).dead_letters_in(&ring).collect();
+    assert_eq!(block_on(plan.drive().unwrap()).unwrap().output, [1, 3]);
+    assert_eq!((ring.redrive(|letter| letter.job == 5), jobs(&ring)), (1, vec![4]));
+}
+
 /// A place that fails some times, and says when it was asked.
 struct Shaky {
     fails: u32,

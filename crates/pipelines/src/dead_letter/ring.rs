@@ -55,6 +55,8 @@ struct State<J, E> {
     letters: VecDeque<DeadLetter<J, E>>,
     /// On their way back: the jobs, and how often they were sent.
     again: VecDeque<(J, u32)>,
+    /// Places among those on their way back, for whoever is choosing now.
+    kept_free: usize,
     capacity: usize,
     waits: bool,
     cap: u32,
@@ -107,6 +109,7 @@ impl<J, E> DeadLetterRing<J, E> {
         let state = State {
             letters: VecDeque::new(),
             again: VecDeque::new(),
+            kept_free: 0,
             capacity: capacity.get(),
             waits: false,
             cap: 3,
@@ -157,7 +160,8 @@ impl<J, E> DeadLetterRing<J, E> {
     }
 
     /// Sends the jobs of those letters of which the filter says so back to their stage, and gives how many.
-    /// What was sent back as often as the cap allows stays.
+    /// What was sent back as often as the cap allows stays, and so does what would make more jobs on their way
+    /// back than the ring has places for letters.
     ///
     /// If no stage takes them now, they wait for the next pipeline that has this ring.
     ///
@@ -165,10 +169,14 @@ impl<J, E> DeadLetterRing<J, E> {
     /// A panic of the filter goes to the caller; all letters stay.
     pub fn redrive(&self, mut filter: impl FnMut(&DeadLetter<J, E>) -> bool) -> usize {
         // Whoever is asked may take its time, and use the ring: no lock is held meanwhile.
-        let cap = self.shared.peek(|state| state.cap);
-        let mut borrowed = Borrowed { ring: self, letters: self.take().into() };
-        let chosen: Vec<bool> =
-            borrowed.letters.iter().map(|letter| letter.redrives < cap && filter(letter)).collect();
+        let (cap, mut borrowed) = self.take_out();
+        let mut room = borrowed.room;
+        let choose = |letter: &DeadLetter<J, E>| {
+            let chosen = room > 0 && letter.redrives < cap && filter(letter);
+            room -= usize::from(chosen);
+            chosen
+        };
+        let chosen: Vec<bool> = borrowed.letters.iter().map(choose).collect();
         let mut stay = VecDeque::new();
         let mut go = Vec::new();
         for (letter, chosen) in borrowed.letters.drain(..).zip(chosen) {
@@ -178,7 +186,6 @@ impl<J, E> DeadLetterRing<J, E> {
             }
         }
         borrowed.letters = stay;
-        drop(borrowed);
         let number = go.len();
         let mut jobs = Vec::with_capacity(number);
         for (job, redrives, error, panic) in go {
@@ -191,6 +198,16 @@ impl<J, E> DeadLetterRing<J, E> {
             state.again.extend(jobs);
         });
         number
+    }
+
+    /// How often a job may be sent back, all letters, and all the room for jobs on their way back.
+    fn take_out(&self) -> (u32, Borrowed<'_, J, E>) {
+        self.shared.change(|state| {
+            let room = state.capacity.saturating_sub(state.again.len() + state.kept_free);
+            state.kept_free += room;
+            let letters = std::mem::take(&mut state.letters);
+            (state.cap, Borrowed { ring: self, letters, room })
+        })
     }
 
     /// The next job that comes back, if there is one; otherwise whoever asks is woken when there is.
@@ -230,11 +247,14 @@ impl<J, E> DeadLetterRing<J, E> {
 struct Borrowed<'r, J, E> {
     ring: &'r DeadLetterRing<J, E>,
     letters: VecDeque<DeadLetter<J, E>>,
+    /// So many may go back to their stage; nobody else may send any meanwhile.
+    room: usize,
 }
 
 impl<J, E> Drop for Borrowed<'_, J, E> {
     fn drop(&mut self) {
         let evicted = self.ring.shared.change(|state| {
+            state.kept_free -= self.room;
             while let Some(letter) = self.letters.pop_back() {
                 state.letters.push_front(letter);
             }
