@@ -39,6 +39,9 @@ pin_project! {
     impl<F> PinnedDrop for Fenced<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut inner = this.project().inner;
+            if inner.is_none() {
+                return;
+            }
             if let Err(payload) = contain(|| inner.set(None)) {
                 let_go(payload);
             }

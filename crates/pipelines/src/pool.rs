@@ -349,8 +349,8 @@ impl<F: Factory> Starter<F> {
     /// Starts a worker that the state has counted already.
     fn start(&self, number: usize, worker: F::Worker) {
         let desk = Arc::new(Desk::default());
-        let bench = Bench::new(Arc::clone(&self.shared), Arc::clone(&desk));
-        let life = worker::run(number, worker, Arc::clone(&self.factory), self.retry, bench);
+        let bench = Bench::new(Arc::clone(&self.shared), Arc::clone(&desk), self.retry);
+        let life = worker::run(number, worker, Arc::clone(&self.factory), bench);
         let task = self.runtime.builder().name(format!("worker {number}")).spawn(life);
         self.crew.hire(number, desk, task);
     }

@@ -1,5 +1,6 @@
 //! [`Duty`]: what a stage does with each job; [`Attempt`]: one job, until it has ended.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::mem;
 use std::ops::Deref;
@@ -377,7 +378,10 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            this.attempt.give_up(this.duty);
+            // Most have ended: it is not worth a call to find that out.
+            if !matches!(this.attempt.state, State::Over) {
+                this.attempt.give_up(this.duty);
+            }
         }
     }
 }
@@ -399,11 +403,13 @@ where
     F: Fn(T) -> Fut,
     Fut: Future<Output: Ending<Value = U, Error = E>>,
 {
-    type Output = Outcome<T, U, E>;
+    /// To the pool that does it, a job of a stage never fails.
+    type Output = Result<Outcome<T, U, E>, Infallible>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        this.attempt.poll(this.duty, cx)
+        this.attempt.poll(this.duty, cx).map(Ok)
     }
 }
 

@@ -69,6 +69,23 @@ pub trait Flow: Send + 'static {
     fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>);
 }
 
+/// A flow of any type, that gives these items.
+pub(super) type AnyFlow<T> = Pin<Box<dyn Flow<Item = T>>>;
+
+impl<T: Send + 'static> Flow for AnyFlow<T> {
+    type Item = T;
+
+    #[inline]
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.get_mut().as_mut().poll_next(cx)
+    }
+
+    #[inline]
+    fn poll_progress(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        self.get_mut().as_mut().poll_progress(cx);
+    }
+}
+
 pin_project! {
     /// The source: it ends when the pipeline is told to stop.
     pub struct Origin<S> {

@@ -156,8 +156,9 @@ where
     type Output = Outcome<T, U, E>;
     type Error = Infallible;
 
-    async fn work(&mut self, entry: Entry<T>) -> Result<Outcome<T, U, E>, Infallible> {
-        Ok(Held::new(entry, &*self.duty).await)
+    #[inline]
+    fn work(&mut self, entry: Entry<T>) -> impl Future<Output = Result<Outcome<T, U, E>, Infallible>> + Send {
+        Held::new(entry, &*self.duty)
     }
 }
 
@@ -275,11 +276,11 @@ where
                 };
                 let outcome = match (held, runtime) {
                     (None, _) => None,
-                    (Some(held), None) => Some(held.await),
+                    (Some(held), None) => held.await.ok(),
                     (Some(held), Some(runtime)) => {
                         let (alive, duty) = (duty.site.alive(), Arc::clone(&duty));
                         let job = async move {
-                            let unread = Unread::new(Some(held.await), duty);
+                            let unread = Unread::new(held.await.ok(), duty);
                             (unread, alive)
                         };
                         let done = runtime.builder().name("pipeline: a job").spawn(job).await;
@@ -322,6 +323,7 @@ where
     }
 
     /// A result that was taken already; none of none, if the crew is lost.
+    #[inline]
     fn in_hand(&mut self, duty: &Arc<Duty<T, F, E>>) -> Option<Option<Outcome<T, U, E>>> {
         let Self::Pool { results: Some(results), .. } = self else { return None };
         let completion = results.in_hand()?;
@@ -490,6 +492,7 @@ where
     }
 
     /// A result that was taken already; none of none, if the crew is lost.
+    #[inline]
     fn at_hand(self: Pin<&mut Self>) -> Option<Option<Outcome<W::Item, U, E>>> {
         let this = self.project();
         if let Some(outcome) = this.unread.pop_front() {

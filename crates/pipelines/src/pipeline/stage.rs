@@ -12,7 +12,7 @@ use super::attempt::{Duty, Expires, Outcome, Transient};
 use super::desk::Desk;
 use super::ending::Ending;
 use super::feed::Feed;
-use super::flow::Flow;
+use super::flow::{AnyFlow, Flow};
 use super::judge::{Judged, Rule};
 use super::parallel::{Crew, Order, Parallel};
 use super::plan::{Blueprint, Check};
@@ -120,11 +120,15 @@ impl<B: Blueprint, F, E> Staged<B, F, E> {
             settings;
         let desk = site.desk(name, workers.least);
         let clock = desk.gauge.is_some().then(|| site.clock().clone());
-        let feed = Feed::new(flow, ring, Arc::clone(&desk), clock);
         let duty = Duty { work, keep, retry, transient, expires, desk: Arc::clone(&desk), site };
         let flow = if workers.is_one() {
+            let feed = Feed::new(flow, ring, Arc::clone(&desk), clock);
             fork::Either::Left { flow: Serial::new(feed, duty) }
         } else {
+            // Of any type: if what is before it were a part of both, the types of a chain would double with
+            // each stage, and so would what the compiler needs for them.
+            let flow: AnyFlow<B::Item> = Box::pin(flow);
+            let feed = Feed::new(flow, ring, Arc::clone(&desk), clock);
             let unread = unread.unwrap_or(workers.most);
             let most = match &order {
                 Order::ByKey { per_key, .. } => workers.most.saturating_mul(*per_key),

@@ -61,20 +61,16 @@ impl<J, T, E> Harvest<J, T, E> {
         self.completions.is_empty() && self.answers.is_empty()
     }
 
-    /// A job has ended, after so many attempts. The times are of one that was begun.
+    /// A job that was begun waited so long, and took so long.
+    pub(super) fn took(&mut self, waited: u64, took: u64) {
+        self.times.push((waited, took));
+    }
+
+    /// A job has ended, after so many attempts.
     #[inline]
-    pub(super) fn add(
-        &mut self,
-        slip: Slip<J, T, E>,
-        attempts: u32,
-        result: Result<T, JobError<J, E>>,
-        times: (u64, u64),
-    ) {
+    pub(super) fn add(&mut self, slip: Slip<J, T, E>, attempts: u32, result: Result<T, JobError<J, E>>) {
         self.counts.count(&result);
         self.retried += u64::from(attempts.saturating_sub(1));
-        if self.wants.times && attempts > 0 {
-            self.times.push(times);
-        }
         if self.wants.keys {
             self.keys.push(slip.key);
         }

@@ -79,7 +79,7 @@ impl<C> Outbox<C> {
         if self.ready.len() <= most {
             append(into, &mut self.ready);
         } else {
-            into.extend(self.ready.drain(..most.min(self.ready.len())));
+            move_first(into, &mut self.ready, most);
         }
     }
 
@@ -126,6 +126,13 @@ pub(super) fn append<C>(to: &mut VecDeque<C>, from: &mut VecDeque<C>) {
     } else {
         to.append(from);
     }
+}
+
+/// Moves the first ones, of which there are as many, to the end of others.
+#[inline]
+pub(super) fn move_first<C>(to: &mut VecDeque<C>, from: &mut VecDeque<C>, number: usize) {
+    // A range knows its length, and so room is made once; what is drained would ask for room for each.
+    to.extend((0..number).map(|_| from.pop_front().expect("there are as many")));
 }
 
 #[cfg(test)]

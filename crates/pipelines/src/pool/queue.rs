@@ -7,6 +7,7 @@ use weirs_runtime::Instant;
 
 use super::completion::JobId;
 use super::entry::{Entry, Slip};
+use super::outbox::{append, move_first};
 
 /// Jobs in a row, each with its slip.
 ///
@@ -27,9 +28,20 @@ struct Run<J, T, E> {
 
 impl<J, T, E> Run<J, T, E> {
     /// The slip of a plain job so many places after the first.
+    #[inline]
     fn at(&self, place: usize) -> Slip<J, T, E> {
         let place = place as u64;
         Slip::plain(JobId(self.slip.id.0 + place), self.slip.order + place, self.slip.since)
+    }
+
+    /// Takes out the first one; not the only one.
+    #[inline]
+    fn take_first(&mut self) -> Slip<J, T, E> {
+        let first = self.at(0);
+        self.slip.id.0 += 1;
+        self.slip.order += 1;
+        self.length -= 1;
+        first
     }
 
     /// Takes out the first ones; not all of them.
@@ -70,11 +82,15 @@ impl<J, T, E> Queue<J, T, E> {
         self.push_run(Run { slip: entry.slip, length: 1 });
     }
 
-    /// Puts in plain jobs, of which this is the first one's slip.
-    pub(super) fn push_plain(&mut self, slip: Slip<J, T, E>, jobs: impl ExactSizeIterator<Item = J>) {
-        if jobs.len() > 0 {
-            self.push_run(Run { slip, length: jobs.len() });
-            self.jobs.extend(jobs);
+    /// Puts in the first of these plain jobs, with the slip of the first.
+    pub(super) fn push_plain(&mut self, slip: Slip<J, T, E>, jobs: &mut VecDeque<J>, number: usize) {
+        if number > 0 {
+            self.push_run(Run { slip, length: number });
+            if number == jobs.len() {
+                append(&mut self.jobs, jobs);
+            } else {
+                move_first(&mut self.jobs, jobs, number);
+            }
         }
     }
 
@@ -89,7 +105,7 @@ impl<J, T, E> Queue<J, T, E> {
     pub(super) fn pop(&mut self) -> Option<Entry<J, T, E>> {
         let job = self.jobs.pop_front()?;
         let slip = match self.runs.front_mut() {
-            Some(run) if run.length > 1 => run.split(1).slip,
+            Some(run) if run.length > 1 => run.take_first(),
             _ => self.runs.pop_front().expect("each job has a slip").slip,
         };
         Some(Entry { slip, job })
@@ -127,7 +143,7 @@ impl<J, T, E> Queue<J, T, E> {
             // All of them, and none is moved.
             return mem::swap(self, other);
         }
-        other.jobs.extend(self.jobs.drain(..number));
+        move_first(&mut other.jobs, &mut self.jobs, number);
         let mut left = number;
         while left > 0 {
             let first = self.runs.front_mut().expect("each job has a slip");
@@ -172,8 +188,9 @@ mod tests {
     #[test]
     fn runs_grow_part_and_come_together_again() {
         let mut queue = Plain::default();
-        queue.push_plain(slip(0), "abc".chars().collect::<Vec<_>>().into_iter());
-        queue.push_plain(slip(3), "de".chars().collect::<Vec<_>>().into_iter());
+        let mut jobs: VecDeque<char> = "abcde".chars().collect();
+        queue.push_plain(slip(0), &mut jobs, 3);
+        queue.push_plain(slip(3), &mut jobs, 2);
         queue.push(Entry { slip: slip(5), job: 'f' });
         assert_eq!((queue.len(), queue.runs.len()), (6, 1));
         let mut hand = Plain::default();

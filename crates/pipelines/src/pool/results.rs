@@ -37,7 +37,14 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Results<J, T, E> {
         Self { shared: Arc::clone(shared), hand: VecDeque::new(), ticket: None, owner }
     }
 
+    /// Takes what can be read; nothing at the end.
+    #[inline(never)]
+    fn poll_read(&mut self, cx: &Context<'_>) -> Poll<()> {
+        self.shared.poll_read(&mut self.hand, &mut self.ticket, cx).map(drop)
+    }
+
     /// One that it has in hand already.
+    #[inline]
     pub(crate) fn in_hand(&mut self) -> Option<Completion<J, T, E>> {
         self.hand.pop_front()
     }
@@ -72,14 +79,12 @@ impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Unpin for Results<
 impl<J: Send + 'static, T: Send + 'static, E: Send + 'static> Stream for Results<J, T, E> {
     type Item = Completion<J, T, E>;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        if this.hand.is_empty()
-            && ready!(this.shared.poll_read(&mut this.hand, &mut this.ticket, cx)).is_none()
-        {
-            return Poll::Ready(None);
+        if self.hand.is_empty() {
+            ready!(self.poll_read(cx));
         }
-        Poll::Ready(this.hand.pop_front())
+        Poll::Ready(self.hand.pop_front())
     }
 }
 

@@ -4,14 +4,14 @@ use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use weirs_channels_utils::oneshot::Sender;
 use weirs_runtime::waiting::Ticket;
-use weirs_runtime::{Instant, PanicPayload, Runtime};
+use weirs_runtime::{Instant, Runtime};
 
 use super::builder::BuildError;
 use super::completion::JobError;
@@ -208,8 +208,12 @@ pub(super) struct Bench<J, T, E> {
     ticket: Option<Ticket>,
     /// Set while a job runs.
     runs: Option<Running<J, T, E>>,
+    retry: Option<Retry<J>>,
+    /// The job that runs, when it is tried again.
+    again: Fenced<J>,
     turns: Turns,
     looks: Looks,
+    pace: Pace,
 }
 
 struct Running<J, T, E> {
@@ -229,7 +233,7 @@ struct Looks {
 
 impl<J, T, E> Bench<J, T, E> {
     /// Of a worker that the state has counted.
-    pub(super) fn new(shared: Arc<Shared<J, T, E>>, desk: Arc<Desk>) -> Self {
+    pub(super) fn new(shared: Arc<Shared<J, T, E>>, desk: Arc<Desk>, retry: Option<Retry<J>>) -> Self {
         let harvest = Harvest::new(shared.wants());
         Self {
             shared,
@@ -240,8 +244,11 @@ impl<J, T, E> Bench<J, T, E> {
             out: Out::default(),
             ticket: None,
             runs: None,
+            retry,
+            again: Fenced::new(None),
             turns: Turns::new(),
             looks: Looks { looked: None, jobs: 0, most: 1 },
+            pace: Pace::Slow,
         }
     }
 
@@ -254,6 +261,7 @@ impl<J, T, E> Bench<J, T, E> {
     }
 
     /// Looks at the clock; what ran since the last look is over.
+    #[inline]
     fn look(&mut self) -> Instant {
         let now = self.shared.clock.now();
         self.desk.looked(now, self.looks.looked.is_some());
@@ -282,10 +290,148 @@ impl<J, T, E> Bench<J, T, E> {
     /// A job is over that was not begun.
     fn ends_unbegun(&mut self, slip: Slip<J, T, E>, error: JobError<J, E>) {
         let urgent = slip.reply.is_some();
-        self.harvest.add(slip, 0, Err(error), (0, 0));
+        self.harvest.add(slip, 0, Err(error));
         if urgent {
             self.give();
         }
+    }
+
+    /// The next job that is to be done, begun, and a spare one if it may be tried again. None, if there is
+    /// none in hand.
+    #[inline]
+    fn begins_next(&mut self) -> Option<(J, Fenced<J>)> {
+        if self.again.is_there() {
+            return self.begins_again();
+        }
+        loop {
+            let Entry { slip, job } = self.hand.jobs.pop()?;
+            if self.shared.is_stopped() {
+                self.hand.jobs.put_back(Entry { slip, job });
+                self.give_all();
+                return None;
+            }
+            if slip.deadline != Instant::FAR_FUTURE && slip.deadline <= self.look() {
+                self.shared.tell(&PoolEvent::Expired { job: slip.id });
+                self.ends_unbegun(slip, JobError::Expired(job));
+                continue;
+            }
+            if slip.reply.as_ref().is_some_and(Sender::is_closed) {
+                // Nobody waits for it any more.
+                let_go(job);
+                self.ends_unbegun(slip, JobError::Interrupted);
+                continue;
+            }
+            self.desk.begins(slip.id);
+            self.runs = Some(Running { slip, attempts: 1 });
+            let spare = Fenced::new(self.spare(&job, 1));
+            return Some((job, spare));
+        }
+    }
+
+    /// The job that runs is tried again.
+    #[cold]
+    fn begins_again(&mut self) -> Option<(J, Fenced<J>)> {
+        let (job, runs) = self.again.take().zip(self.runs.as_mut())?;
+        self.shared.tell(&PoolEvent::Retried { job: runs.slip.id, attempts: runs.attempts });
+        runs.attempts = runs.attempts.saturating_add(1);
+        let attempts = runs.attempts;
+        let spare = Fenced::new(self.spare(&job, attempts));
+        Some((job, spare))
+    }
+
+    /// A copy of a job that may be tried again after so many attempts.
+    #[inline]
+    fn spare(&self, job: &J, attempts: u32) -> Option<J> {
+        let retry = self.retry.as_ref().filter(|retry| attempts <= retry.times)?;
+        // A job that cannot be cloned has but one try.
+        contain(|| (retry.clone)(job)).map_err(let_go).ok()
+    }
+
+    /// The job that runs has failed, or panicked: it is over, or will be tried again. Whether the executor's
+    /// other tasks have their turn.
+    #[cold]
+    fn fails(&mut self, error: JobError<J, E>, spare: &mut Fenced<J>) -> bool {
+        if !self.shared.is_stopped() && spare.is_there() {
+            let_go(error);
+            self.again = Fenced::new(spare.take());
+            let now = self.shared.clock.now();
+            return self.turns.is_over(1, Some(now), now);
+        }
+        if let (JobError::Panicked(panic), Some(Running { slip, .. })) = (&error, &self.runs) {
+            self.shared.tell(&PoolEvent::Panicked { job: slip.id, panic });
+        }
+        self.settles(Err(error))
+    }
+
+    /// The executor's other tasks have their turn. Whether a job runs that is tried again after that.
+    #[cold]
+    fn gives_way(&mut self) -> bool {
+        let goes_on = self.again.is_there();
+        self.give_all();
+        if !goes_on {
+            self.look();
+            self.looks.looked = None;
+        }
+        self.waits();
+        goes_on
+    }
+
+    /// Polls the job that runs, which starts with the first poll. When it is done, its result is in the
+    /// harvest, and it says whether the executor's other tasks have their turn; other ends come back.
+    ///
+    /// While it waits, what was finished before does not.
+    #[inline]
+    fn poll_job<Fut: Future<Output = Result<T, E>>>(
+        &mut self,
+        start: &mut Option<impl FnOnce() -> Fut>,
+        mut work: Pin<&mut Fenced<Fut>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<bool, JobError<J, E>>> {
+        // Outside, so that it is there when the future's destructor panics.
+        let mut ended = None;
+        let contained = contain(|| {
+            if let Some(start) = start.take() {
+                work.as_mut().set(Some(start()));
+            }
+            let Some(running) = work.as_mut().inner() else { unreachable!("it is there until it ends") };
+            if let Poll::Ready(result) = running.poll(cx) {
+                ended = Some(result);
+                // Its destructor is a part of the job.
+                work.as_mut().set(None);
+            }
+        });
+        match (contained, ended) {
+            (Ok(()), Some(Ok(output))) => Poll::Ready(Ok(self.settles(Ok(output)))),
+            (Ok(()), Some(Err(error))) => Poll::Ready(Err(JobError::Failed(error))),
+            (Ok(()), None) => {
+                self.give_all();
+                self.waits();
+                Poll::Pending
+            }
+            (Err(payload), unheard) => {
+                if let Err(second) = contain(|| work.as_mut().set(None)) {
+                    let_go(second);
+                }
+                let_go(unheard);
+                Poll::Ready(Err(JobError::Panicked(payload)))
+            }
+        }
+    }
+
+    /// The job that runs is over, and who waits for it hears of it now or later. Whether the executor's other
+    /// tasks have their turn.
+    #[inline]
+    fn settles(&mut self, result: Result<T, JobError<J, E>>) -> bool {
+        let urgent = result.is_err() || self.runs.as_ref().is_some_and(|runs| runs.slip.reply.is_some());
+        let ended = self.ends(result);
+        self.pace = ended.pace.unwrap_or(self.pace);
+        if self.pace == Pace::Slow {
+            // Others may do what was to come after it.
+            self.give_all();
+        } else if urgent {
+            self.give();
+        }
+        ended.turn_is_over
     }
 
     /// The job that runs is over.
@@ -295,45 +441,38 @@ impl<J, T, E> Bench<J, T, E> {
         self.looks.jobs += 1;
         // At the end of a hand as well: what comes next may have to be waited for.
         let looks = self.looks.jobs >= self.looks.most || self.hand.jobs.is_empty() || result.is_err();
-        let Looked { times, ended } = if looks { self.look_after() } else { Looked::default() };
+        let ended = if looks { self.look_after() } else { Ended::default() };
         if let Some(Running { slip, attempts }) = self.runs.take() {
-            self.harvest.add(slip, attempts, result, times);
+            self.harvest.add(slip, attempts, result);
         }
         ended
     }
 
     /// Looks at the clock after some jobs.
     #[inline(never)]
-    fn look_after(&mut self) -> Looked {
+    fn look_after(&mut self) -> Ended {
         let (began, jobs) = (self.looks.looked, self.looks.jobs);
         let now = self.look();
         let turn_is_over = self.turns.is_over(jobs, began, now);
-        let Some(began) = began else {
-            return Looked { ended: Ended { pace: None, turn_is_over }, ..Looked::default() };
-        };
-        let jobs = u64::from(jobs);
         let since = |from: Instant, to: Instant| to.as_nanos().saturating_sub(from.as_nanos());
-        let took = since(began, now);
         let is_measured = self.shared.wants().times;
-        let waited =
-            self.runs.as_ref().filter(|_| is_measured).map(|running| since(running.slip.since, began));
-        let times = waited.map_or((0, 0), |waited| (waited, took));
-        let pace = match took {
-            took if took > SLOW * jobs => Pace::Slow,
-            took if took < QUICK * jobs => Pace::Quick,
-            _ => Pace::Steady,
+        if is_measured {
+            let waited = began.zip(self.runs.as_ref()).map(|(began, runs)| since(runs.slip.since, began));
+            self.harvest.took(waited.unwrap_or(0), began.map_or(0, |began| since(began, now)));
+        }
+        let Some(began) = began else { return Ended { pace: None, turn_is_over } };
+        let (took, jobs) = (since(began, now), u64::from(jobs));
+        let pace = if took > SLOW * jobs {
+            Pace::Slow
+        } else if took < QUICK * jobs {
+            Pace::Quick
+        } else {
+            Pace::Steady
         };
         let is_quick = pace == Pace::Quick && !is_measured;
         self.looks.most = if is_quick { QUICK_IN_A_ROW } else { 1 };
-        Looked { times, ended: Ended { pace: Some(pace), turn_is_over } }
+        Ended { pace: Some(pace), turn_is_over }
     }
-}
-
-/// What is seen on the clock after a job; nothing, if it was not looked at.
-#[derive(Default)]
-struct Looked {
-    times: (u64, u64),
-    ended: Ended,
 }
 
 /// What is known when a job is over.
@@ -347,6 +486,7 @@ struct Ended {
 
 impl<J, T, E> Drop for Bench<J, T, E> {
     fn drop(&mut self) {
+        drop(std::mem::replace(&mut self.again, Fenced::new(None)));
         if self.runs.is_some() {
             self.ends(Err(JobError::Interrupted));
         }
@@ -375,6 +515,7 @@ impl Turns {
     }
 
     /// Some jobs are over, the first of which began then, if that is known.
+    #[inline]
     fn is_over(&mut self, jobs: u32, began: Option<Instant>, now: Instant) -> bool {
         self.jobs += jobs;
         self.began = self.began.or(began);
@@ -388,17 +529,15 @@ pub(super) async fn run<F: Factory>(
     number: usize,
     worker: F::Worker,
     factory: Arc<F>,
-    retry: Option<Retry<JobOf<F>>>,
     bench: Bench<JobOf<F>, OutputOf<F>, ErrorOf<F>>,
 ) {
     let (mut worker, mut bench) = (worker, bench);
-    let mut pace = Pace::Slow;
     bench.worker = Some(number);
     bench.shared.tell(&PoolEvent::WorkerStarted { worker: number });
     loop {
         let next = poll_fn(|cx| {
-            let Bench { shared, hand, harvest, ticket, out, .. } = &mut bench;
-            let next = shared.poll_next(harvest, hand, pace, ticket, out, cx);
+            let Bench { shared, hand, harvest, ticket, out, pace, .. } = &mut bench;
+            let next = shared.poll_next(harvest, hand, *pace, ticket, out, cx);
             if next.is_pending() {
                 bench.waits();
                 bench.looks.looked = None;
@@ -409,144 +548,40 @@ pub(super) async fn run<F: Factory>(
             return;
         }
         bench.looked();
-        while let Some(Entry { slip, job }) = bench.hand.jobs.pop() {
-            if bench.shared.is_stopped() {
-                bench.hand.jobs.put_back(Entry { slip, job });
-                bench.give_all();
-                break;
-            }
-            if slip.deadline != Instant::FAR_FUTURE && slip.deadline <= bench.look() {
-                bench.shared.tell(&PoolEvent::Expired { job: slip.id });
-                bench.ends_unbegun(slip, JobError::Expired(job));
-                continue;
-            }
-            if slip.reply.as_ref().is_some_and(Sender::is_closed) {
-                // Nobody waits for it any more.
-                let_go(job);
-                bench.ends_unbegun(slip, JobError::Interrupted);
-                continue;
-            }
-            let urgent = slip.reply.is_some();
-            bench.desk.begins(slip.id);
-            bench.runs = Some(Running { slip, attempts: 0 });
-            let result = try_job(number, &mut worker, job, &*factory, retry, &mut bench).await;
-            let ended_badly = result.is_err();
-            let ended = bench.ends(result);
-            pace = ended.pace.unwrap_or(pace);
-            if pace == Pace::Slow {
-                // Others may do what was to come after it.
-                bench.give_all();
-            } else if urgent || ended_badly {
-                bench.give();
-            }
-            if ended.turn_is_over {
-                bench.give_all();
-                bench.look();
-                bench.waits();
-                bench.looks.looked = None;
+        while let Some((job, mut spare)) = bench.begins_next() {
+            // Here, and not in a function of its own, whose future all this would be moved into.
+            let ended = {
+                let worker = &mut worker;
+                let mut start = Some(move || worker.work(job));
+                let mut work = pin!(Fenced::new(None));
+                poll_fn(|cx| bench.poll_job(&mut start, work.as_mut(), cx)).await
+            };
+            let turn_is_over = ended.unwrap_or_else(|error| {
+                if let JobError::Panicked(_) = error {
+                    renew(&mut worker, &*factory, number, &bench.desk);
+                }
+                bench.fails(error, &mut spare)
+            });
+            drop(spare);
+            if turn_is_over {
+                let goes_on = bench.gives_way();
                 yield_now().await;
-                break;
+                if !goes_on {
+                    break;
+                }
             }
         }
     }
 }
 
-/// Does a job, and once more if it fails or panics, as often as is said.
-async fn try_job<F: Factory>(
-    number: usize,
-    worker: &mut F::Worker,
-    job: JobOf<F>,
-    factory: &F,
-    retry: Option<Retry<JobOf<F>>>,
-    bench: &mut Bench<JobOf<F>, OutputOf<F>, ErrorOf<F>>,
-) -> Result<OutputOf<F>, JobError<JobOf<F>, ErrorOf<F>>> {
-    let mut job = job;
-    let mut retries = retry.map_or(0, |retry| retry.times);
-    loop {
-        let mut spare = Fenced::new(retry.filter(|_| retries > 0).and_then(|retry| {
-            // A job that cannot be cloned has but one try.
-            contain(|| (retry.clone)(&job)).map_err(let_go).ok()
-        }));
-        if let Some(runs) = &mut bench.runs {
-            runs.attempts = runs.attempts.saturating_add(1);
+/// Puts another worker in the place of one that panicked: nobody knows what the panic left of it.
+#[cold]
+fn renew<F: Factory>(worker: &mut F::Worker, factory: &F, number: usize, desk: &Desk) {
+    match make(factory, number) {
+        Ok(fresh) => let_go(std::mem::replace(worker, fresh)),
+        Err(error) => {
+            let_go(error);
+            desk.not_renewed();
         }
-        let ended = do_job(worker, job, bench).await;
-        if ended.is_err() {
-            // Nobody knows what the panic left of it.
-            match make(factory, number) {
-                Ok(fresh) => let_go(std::mem::replace(worker, fresh)),
-                Err(error) => {
-                    let_go(error);
-                    bench.desk.not_renewed();
-                }
-            }
-        }
-        let is_done = matches!(ended, Ok(Ok(_))) || bench.shared.is_stopped();
-        if !is_done && spare.is_there() {
-            let_go(ended);
-            let now = bench.shared.clock.now();
-            if bench.turns.is_over(1, Some(now), now) {
-                bench.give_all();
-                bench.waits();
-                yield_now().await;
-            }
-            let Some(again) = spare.take() else { unreachable!("it is there") };
-            job = again;
-            retries -= 1;
-            if let Some(Running { slip, attempts, .. }) = &bench.runs {
-                bench.shared.tell(&PoolEvent::Retried { job: slip.id, attempts: *attempts });
-            }
-            continue;
-        }
-        return match ended {
-            Ok(result) => result.map_err(JobError::Failed),
-            Err(payload) => {
-                if let Some(Running { slip, .. }) = &bench.runs {
-                    bench.shared.tell(&PoolEvent::Panicked { job: slip.id, panic: &payload });
-                }
-                Err(JobError::Panicked(payload))
-            }
-        };
     }
-}
-
-/// Does a job; while it waits, what was finished before does not.
-async fn do_job<W: Worker>(
-    worker: &mut W,
-    job: W::Job,
-    bench: &mut Bench<W::Job, W::Output, W::Error>,
-) -> Result<Result<W::Output, W::Error>, PanicPayload> {
-    let mut start = Some((worker, job));
-    let mut work = pin!(Fenced::new(None));
-    poll_fn(|cx| {
-        // Outside, so that it is there when the future's destructor panics.
-        let mut ended = None;
-        let contained = contain(|| {
-            if let Some((worker, job)) = start.take() {
-                work.as_mut().set(Some(worker.work(job)));
-            }
-            let Some(running) = work.as_mut().inner() else { unreachable!("it is there until it ends") };
-            if let Poll::Ready(result) = running.poll(cx) {
-                ended = Some(result);
-                // Its destructor is a part of the job.
-                work.as_mut().set(None);
-            }
-        });
-        match (contained, ended) {
-            (Ok(()), Some(result)) => Poll::Ready(Ok(result)),
-            (Ok(()), None) => {
-                bench.give_all();
-                bench.waits();
-                Poll::Pending
-            }
-            (Err(payload), unheard) => {
-                if let Err(second) = contain(|| work.as_mut().set(None)) {
-                    let_go(second);
-                }
-                let_go(unheard);
-                Poll::Ready(Err(payload))
-            }
-        }
-    })
-    .await
 }

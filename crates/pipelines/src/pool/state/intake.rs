@@ -42,16 +42,16 @@ impl<J, T, E> State<J, T, E> {
     /// Takes the first of these.
     fn push_some(&mut self, jobs: &mut Jobs<J>, number: usize, since: Instant) {
         if self.keys.is_none() {
-            return self.push_without_keys(jobs.jobs.drain(..number), since);
+            return self.push_without_keys(&mut jobs.jobs, number, since);
         }
         for (job, key) in jobs.jobs.drain(..number).zip(jobs.keys.drain(..number)) {
             self.push(Offer { key, ..Offer::of(job) }, since);
         }
     }
 
-    fn push_without_keys(&mut self, jobs: impl ExactSizeIterator<Item = J>, since: Instant) {
-        let number = jobs.len() as u64;
-        self.queue.push_plain(Slip::plain(JobId(self.next_id), self.next_order, since), jobs);
+    fn push_without_keys(&mut self, jobs: &mut VecDeque<J>, number: usize, since: Instant) {
+        self.queue.push_plain(Slip::plain(JobId(self.next_id), self.next_order, since), jobs, number);
+        let number = number as u64;
         self.next_id += number;
         self.next_order += number;
         self.counts.taken += number;
@@ -66,8 +66,11 @@ impl<J, T, E> Shared<J, T, E> {
     }
 
     /// One more of those that are to be submitted together.
+    #[inline]
     pub(in crate::pool) fn offer_one_of(&self, jobs: &mut Jobs<J>, job: J) {
-        jobs.keys.extend(self.key.as_ref().map(|key| key(&job)));
+        if let Some(key) = &self.key {
+            jobs.keys.push_back(key(&job));
+        }
         jobs.jobs.push_back(job);
     }
 
@@ -91,7 +94,7 @@ impl<J, T, E> Shared<J, T, E> {
         let since = self.since();
         self.change(|state| {
             let room = if state.closed { 0 } else { state.share(None) };
-            state.push_without_keys(jobs.drain(..room.min(jobs.len())), since);
+            state.push_without_keys(jobs, room.min(jobs.len()), since);
         });
     }
 
