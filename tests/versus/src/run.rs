@@ -137,8 +137,8 @@ impl Run<'_> {
     }
 
     /// Measures rows that missed their goals again, longer if it was quick, and keeps the best of all
-    /// measurements: the machine may have been busy with something else. A row that hovers about its goal passes so more
-    /// often than it should; one that has lost does not.
+    /// measurements: the machine may have been busy with something else. A row that hovers about its goal
+    /// passes so more often than it should; one that has lost does not.
     fn look_again(&mut self) {
         let looks = if self.options.quick { QUICK_SECOND_LOOKS } else { SECOND_LOOKS };
         for _ in 0..looks {
