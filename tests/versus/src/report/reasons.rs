@@ -38,6 +38,14 @@ const REASONS: &[(&str, &str)] = &[
     ),
     ("scope/wake/growth", "children at random have left the cache: the peer's own growth stands beside it"),
     (
+        "join/yields/futures/100000",
+        "two allocations a future, its box and its waker; the peer has one: 1,144 instructions, and 949",
+    ),
+    (
+        "task-scope/cancel/tokio-mt",
+        "a cancel drops the children before it returns, on its own thread; the peer's two threads share them",
+    ),
+    (
         "scope/wake/10",
         "a wake is a turn of the scope, which looks for what was cancelled or has ended, and parks under a \
          lock: 290 of 567 instructions; the peer has 382",
@@ -229,6 +237,10 @@ const REASONS: &[(&str, &str)] = &[
     (
         "batch/pool/tokio/peak-bytes",
         "a place in the queue has 270 bytes, for the slip and the times of a job",
+    ),
+    (
+        "batch/pipeline/tokio/peak-bytes",
+        "7,800 bytes more for its stages, queues and counts, whatever the number of records",
     ),
     (
         "batch/fan-out/tokio/peak-bytes",
