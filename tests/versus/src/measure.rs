@@ -407,6 +407,18 @@ mod tests {
     }
 
     #[test]
+    fn one_side_alone_is_all_that_runs() {
+        let pair = |items: usize| {
+            let ours = move |operations| [(items as u64 * operations) as f64];
+            Pair::new(ours, |_| -> [f64; 1] { unreachable!("nobody asked for the peer's") })
+        };
+        let experiment = Experiment::curve(&Row::new("a/scale/peer", "peer 1.0"), [10, 100], pair);
+        let alone = Some(Alone { ours: true, point: 1, operations: 3 });
+        let samples = experiment.measure(Effort { alone, ..Effort::QUICK });
+        assert_eq!(samples, Ok(vec![Samples::Alone(vec![300.0])]));
+    }
+
+    #[test]
     fn whether_a_curve_is_flat_is_judged() {
         // One of so many items costs as much as there are: as steep as it gets. The peer's is flat.
         let steep = |items: usize| Pair::new(move |_| [items as f64], |_| [1.0]);
