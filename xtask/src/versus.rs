@@ -20,7 +20,7 @@ usage: cargo xtask versus [OPTIONS]
   --list            show the measurements without running them
   --only NAME       only the measurements with NAME in their names (may be repeated)
   --quick           few rounds: less than five minutes for all
-  --check           fail if a goal is missed; missed rows are measured up to twice more
+  --check           fail if a goal is missed; missed rows are measured up to twice more, or once if quick
   --json FILE       write the results for a program to read
   --report PLACE    write a page with plots: into a folder, or as PAGE.md with its plots in a folder beside it
   --from FILE       with --report: of the results that an earlier run wrote with --json; nothing is measured

@@ -407,6 +407,9 @@ impl<S: Source> Line<S> {
         waiting.stop_timer();
         let Some(ticket) = waiting.key().map(|place| Ticket::of(place as usize)) else { return };
         waiting.set_key(None);
+        if self.leave_from_behind(ticket) {
+            return;
+        }
         let now = self.clock.now();
         let waker = {
             let mut queue = lock(&self.queue);
@@ -423,6 +426,21 @@ impl<S: Source> Line<S> {
         };
         let_go(waker);
         self.serve(now, None);
+    }
+
+    /// One before whom somebody stands leaves, and nobody's turn changes; `false` if it is not such a one.
+    fn leave_from_behind(&self, ticket: Ticket) -> bool {
+        let waker = {
+            let mut queue = lock(&self.queue);
+            if !queue.waiters.is_queued(ticket) || queue.waiters.first() == Some(ticket) {
+                return false;
+            }
+            // The time is of no use: what it carries goes to the one before.
+            self.tell(&mut queue, Instant::FAR_FUTURE, ticket, Told::Closed);
+            queue.waiters.leave(ticket)
+        };
+        let_go(waker);
+        true
     }
 
     /// Cells that were taken and not used.

@@ -8,15 +8,48 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::measure::{Effort, Missing};
+use crate::measure::{Alone, Effort, Experiment, Missing};
 use crate::row::Samples;
 use crate::{operations, rows};
+
+/// How long an experiment is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Few rounds.
+    Quick,
+    /// Few rounds, but more than before.
+    QuickAgain,
+    /// All of them.
+    Full,
+}
+
+impl Look {
+    /// What it is in rounds.
+    pub fn effort(self) -> Effort {
+        match self {
+            Self::Quick => Effort::QUICK,
+            Self::QuickAgain => Effort::QUICK_AGAIN,
+            Self::Full => Effort::FULL,
+        }
+    }
+
+    /// What a child is told of it.
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Quick => &["--quick"],
+            Self::QuickAgain => &["--quick", "--again"],
+            Self::Full => &[],
+        }
+    }
+}
 
 /// What a child is asked to do, and how often. Not in the help: only this program calls itself so.
 #[derive(Clone, Debug)]
 pub enum Task {
     /// The experiment of this name, for its samples; prints them.
-    Experiment(String, Effort),
+    Experiment(String, Look),
+    /// One side of it, so many operations, for a profiler: ours or not, and which point of a curve.
+    Side(String, bool, usize),
     /// An operation of [`operations`], for its instructions to be counted.
     Operation(String),
     /// Idle tasks, for their memory to be looked at; prints the bytes of each.
@@ -30,11 +63,10 @@ impl Task {
     /// When nothing has this name, or the system does not tell.
     pub fn run(&self, times: u64) -> Result<(), String> {
         match self {
-            Self::Experiment(name, effort) => {
-                let experiments = rows::experiments();
-                let experiment = experiments.iter().find(|experiment| experiment.name() == name);
-                let experiment = experiment.ok_or(format!("no experiment is called `{name}`"))?;
-                println!("{}", written(&experiment.measure(*effort)));
+            Self::Experiment(name, look) => println!("{}", written(&find(name)?.measure(look.effort()))),
+            Self::Side(name, ours, point) => {
+                let alone = Some(Alone { ours: *ours, point: *point, operations: times });
+                println!("{}", written(&find(name)?.measure(Effort { alone, ..Effort::QUICK })));
             }
             Self::Operation(name) => {
                 let operation = operations::find(name).ok_or(format!("no operation is called `{name}`"))?;
@@ -46,14 +78,20 @@ impl Task {
     }
 }
 
+fn find(name: &str) -> Result<Experiment, String> {
+    let mut experiments = rows::experiments().into_iter();
+    let experiment = experiments.find(|experiment| experiment.name() == name);
+    experiment.ok_or(format!("no experiment is called `{name}`"))
+}
+
 /// What an experiment gives in a fresh process.
 ///
 /// # Errors
 /// [`Missing`] says why there are no numbers.
-pub fn measure(experiment: &str, quick: bool) -> Result<Vec<Samples>, Missing> {
+pub fn measure(experiment: &str, look: Look) -> Result<Vec<Samples>, Missing> {
     let failed = |error: String| Missing::Failed(error);
     let mut command = this_program().map_err(failed)?;
-    command.args(["--experiment", experiment]).args(quick.then_some("--quick"));
+    command.args(["--experiment", experiment]).args(look.words());
     let printed = output_of(command).map_err(failed)?.0;
     read(&printed).unwrap_or_else(|| Err(Missing::Failed(format!("the child said `{printed}`"))))
 }
@@ -200,6 +238,6 @@ mod tests {
     fn an_unknown_task_is_an_error() {
         assert!(Task::Operation("dance".into()).run(1).is_err());
         assert!(Task::Resident("dance".into()).run(1).is_err());
-        assert!(Task::Experiment("dance".into(), Effort::QUICK).run(1).is_err());
+        assert!(Task::Experiment("dance".into(), Look::Quick).run(1).is_err());
     }
 }

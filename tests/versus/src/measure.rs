@@ -20,13 +20,28 @@ pub struct Effort {
     pub round: Duration,
     /// Rounds of a pair whose single operation lasts a second.
     pub long_rounds: usize,
+    /// Instead of all this, one side and nothing else: for a profiler.
+    pub alone: Option<Alone>,
+}
+
+/// One side of a pair, which does so many operations, once.
+#[derive(Clone, Copy, Debug)]
+pub struct Alone {
+    /// Ours, or the peer's.
+    pub ours: bool,
+    /// Which point of a curve; 0 where there is none.
+    pub point: usize,
+    /// How many operations.
+    pub operations: u64,
 }
 
 impl Effort {
     /// Does it run at all, and about how fast? All rows in less than five minutes.
-    pub const QUICK: Self = Self { rounds: 9, round: Duration::from_millis(6), long_rounds: 2 };
+    pub const QUICK: Self = Self { rounds: 9, round: Duration::from_millis(6), long_rounds: 2, alone: None };
+    /// A second look at what missed its goal in a quick run, which stays quick.
+    pub const QUICK_AGAIN: Self = Self { rounds: 27, ..Self::QUICK };
     /// All rows in some minutes.
-    pub const FULL: Self = Self { rounds: 41, round: Duration::from_millis(20), long_rounds: 7 };
+    pub const FULL: Self = Self { rounds: 41, round: Duration::from_millis(20), long_rounds: 7, alone: None };
 }
 
 /// Does an operation so many times and says what each cost, for each row of its experiment.
@@ -59,12 +74,18 @@ impl<const ROWS: usize> Pair<ROWS> {
 
     /// Rounds that take turns, as many operations in each as fill its time.
     pub fn take_turns(&mut self, effort: Effort) -> [Samples; ROWS] {
+        if let Some(alone) = effort.alone {
+            return self.alone(alone);
+        }
         let operations = self.fitting(effort.round);
         self.rounds(effort.rounds, operations)
     }
 
     /// The same with fewer rounds, three at least, where a single operation lasts longer than a round should.
     pub fn take_turns_in_time(&mut self, effort: Effort) -> [Samples; ROWS] {
+        if let Some(alone) = effort.alone {
+            return self.alone(alone);
+        }
         let operations = self.fitting(effort.round);
         let start = wall_time();
         self.round(0, operations);
@@ -74,7 +95,16 @@ impl<const ROWS: usize> Pair<ROWS> {
 
     /// Rounds that take turns, of one operation each.
     pub fn take_turns_once(&mut self, effort: Effort) -> [Samples; ROWS] {
+        if let Some(alone) = effort.alone {
+            return self.alone(alone);
+        }
         self.rounds(effort.long_rounds, [1, 1])
+    }
+
+    /// One side, so many operations.
+    fn alone(&mut self, alone: Alone) -> [Samples; ROWS] {
+        let side = if alone.ours { &mut self.ours } else { &mut self.peer };
+        side(alone.operations).map(|cost| Samples::Alone(vec![cost]))
     }
 
     /// How many operations of each side fill a round. Finding out also warms both sides up.
@@ -233,6 +263,9 @@ impl Experiment {
         let points = items.map(|items| row.beside(&items.to_string()));
         let flatness = flatness.into_iter().map(|row| row.unit(Unit::Times));
         Self::new(points.into_iter().chain(flatness), move |effort| {
+            if let Some(alone) = effort.alone {
+                return Ok(pair(items[alone.point]).alone(alone).to_vec());
+            }
             let mut pairs = items.map(&pair);
             let curves = points_in_turn(&mut pairs, effort);
             let [ours, peers] = [|pair: &(f64, f64)| pair.0, |pair: &(f64, f64)| pair.1]
@@ -374,12 +407,24 @@ mod tests {
     }
 
     #[test]
+    fn one_side_alone_is_all_that_runs() {
+        let pair = |items: usize| {
+            let ours = move |operations| [(items as u64 * operations) as f64];
+            Pair::new(ours, |_| -> [f64; 1] { unreachable!("nobody asked for the peer's") })
+        };
+        let experiment = Experiment::curve(&Row::new("a/scale/peer", "peer 1.0"), [10, 100], pair);
+        let alone = Some(Alone { ours: true, point: 1, operations: 3 });
+        let samples = experiment.measure(Effort { alone, ..Effort::QUICK });
+        assert_eq!(samples, Ok(vec![Samples::Alone(vec![300.0])]));
+    }
+
+    #[test]
     fn whether_a_curve_is_flat_is_judged() {
         // One of so many items costs as much as there are: as steep as it gets. The peer's is flat.
         let steep = |items: usize| Pair::new(move |_| [items as f64], |_| [1.0]);
         let row = Row::new("a/scale/peer", "peer 1.0");
         let experiment = Experiment::curve(&row, [10, 100], steep);
-        let samples = experiment.measure(Effort { rounds: 2, round: Duration::ZERO, long_rounds: 1 });
+        let samples = experiment.measure(Effort { rounds: 2, round: Duration::ZERO, ..Effort::QUICK });
         let measured = experiment.rows.iter().cloned().zip(samples.expect("nothing is missing"));
         let measured: Vec<_> = measured.map(|(row, samples)| Measured::new(row, samples)).collect();
         let names: Vec<_> = measured.iter().map(|measured| &*measured.row.name).collect();

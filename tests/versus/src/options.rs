@@ -5,9 +5,9 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use lexopt::{Arg, Parser, ValueExt};
-use weirs_versus::child::Task;
+use weirs_versus::child::{Look, Task};
 use weirs_versus::instructions::{self, Kept};
-use weirs_versus::measure::{Effort, Experiment};
+use weirs_versus::measure::Experiment;
 use weirs_versus::report::Place;
 use weirs_versus::row::Row;
 use weirs_versus::rows;
@@ -20,7 +20,7 @@ usage: weirs-versus [OPTIONS]
   --list            show the measurements without running them
   --only NAME       only the measurements with NAME in their names (may be repeated)
   --quick           few rounds: less than five minutes for all
-  --check           fail if a goal is missed; missed rows are measured up to twice more
+  --check           fail if a goal is missed; missed rows are measured up to twice more, or once if quick
   --json FILE       write the results for a program to read
   --report PLACE    write a page with plots: into a folder, or as PAGE.md with its plots in a folder beside it
   --from FILE       with --report: of the results that an earlier run wrote with --json; nothing is measured
@@ -62,6 +62,7 @@ impl Options {
         let mut options = Self::default();
         let (mut json, mut experiment, mut child, mut times) = (None, None, None, 1);
         let (mut from, mut report) = (None, None);
+        let (mut side, mut point, mut again) = (None, 0, false);
         while let Some(argument) = parser.next().map_err(text)? {
             match argument {
                 Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
@@ -78,11 +79,18 @@ impl Options {
                 Arg::Long("experiment") => experiment = Some(word(&mut parser)?),
                 Arg::Long("operation") => child = Some(Task::Operation(word(&mut parser)?)),
                 Arg::Long("resident") => child = Some(Task::Resident(word(&mut parser)?)),
+                Arg::Long("again") => again = true,
+                Arg::Long("side") => side = Some(word(&mut parser)? == "ours"),
+                Arg::Long("point") => point = parser.value().and_then(|value| value.parse()).map_err(text)?,
                 Arg::Long("times") => times = parser.value().and_then(|value| value.parse()).map_err(text)?,
                 other => return Err(unknown(&other)),
             }
         }
-        if let Some(task) = child.or_else(|| Some(Task::Experiment(experiment?, options.effort()))) {
+        let one_side = |experiment, look| match side {
+            Some(ours) => Task::Side(experiment, ours, point),
+            None => Task::Experiment(experiment, look),
+        };
+        if let Some(task) = child.or_else(|| Some(one_side(experiment?, options.look(again)))) {
             return Ok(Command::Child(task, times));
         }
         if options.bless && !options.instructions {
@@ -116,9 +124,13 @@ impl Options {
         Ok(experiments)
     }
 
-    /// How long to look.
-    fn effort(&self) -> Effort {
-        if self.quick { Effort::QUICK } else { Effort::FULL }
+    /// How long to look, for the first time or again.
+    pub(crate) fn look(&self, again: bool) -> Look {
+        match (self.quick, again) {
+            (true, false) => Look::Quick,
+            (true, true) => Look::QuickAgain,
+            (false, _) => Look::Full,
+        }
     }
 
     /// Whether this row is asked for.

@@ -1,5 +1,8 @@
 //! Names and versions of the peers, as they were built in.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 /// The lock file that this program was built from.
 const LOCK: &str = include_str!("../../../Cargo.lock");
 
@@ -8,8 +11,10 @@ const LOCK: &str = include_str!("../../../Cargo.lock");
 /// # Panics
 /// When this program does not depend on it.
 pub fn peer(package: &str) -> String {
-    let version = version_in(LOCK, package);
-    format!("{package} {}", version.unwrap_or_else(|| panic!("{package} is no peer")))
+    // Once: every experiment has a process of its own, which asks for all of them.
+    static VERSIONS: LazyLock<BTreeMap<&str, &str>> = LazyLock::new(|| versions(LOCK));
+    let version = VERSIONS.get(package).unwrap_or_else(|| panic!("{package} is no peer"));
+    format!("{package} {version}")
 }
 
 /// `tokio 1.54.1, multi-thread`: a peer in a certain way.
@@ -17,22 +22,20 @@ pub fn peer_in(package: &str, way: &str) -> String {
     format!("{}, {way}", peer(package))
 }
 
-/// The version of a package on which this program depends directly.
-fn version_in<'l>(lock: &'l str, package: &str) -> Option<&'l str> {
-    let own = package_in(lock, env!("CARGO_PKG_NAME")).next()?;
-    let mut dependencies = own.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\","));
-    // Where a package is there in several versions, a dependency names its own: `"async-channel 2.5.0",`.
-    let dependency = dependencies.find(|dependency| dependency.split(' ').next() == Some(package))?;
-    match dependency.split(' ').nth(1) {
-        Some(version) => Some(version),
-        None => field(package_in(lock, package).next()?, "version"),
-    }
-}
-
-/// The sections of the packages of this name.
-fn package_in<'l>(lock: &'l str, package: &str) -> impl Iterator<Item = &'l str> {
+/// The packages on which this program depends directly, and their versions.
+fn versions(lock: &str) -> BTreeMap<&str, &str> {
     let sections = lock.split("[[package]]");
-    sections.filter(move |section| field(section, "name") == Some(package))
+    let named = sections.filter_map(|section| Some((field(section, "name")?, section)));
+    let packages: BTreeMap<&str, &str> = named.collect();
+    let own = packages.get(env!("CARGO_PKG_NAME")).copied().unwrap_or_default();
+    let dependencies = own.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\","));
+    // Where a package is there in several versions, a dependency names its own: `"async-channel 2.5.0",`.
+    dependencies
+        .filter_map(|dependency| match dependency.split_once(' ') {
+            Some(named) => Some(named),
+            None => Some((dependency, field(packages.get(dependency)?, "version")?)),
+        })
+        .collect()
 }
 
 fn field<'l>(section: &'l str, name: &str) -> Option<&'l str> {
@@ -66,8 +69,7 @@ mod tests {
         let lock = "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n\n\
             [[package]]\nname = \"a\"\nversion = \"2.0.0\"\n\n\
             [[package]]\nname = \"weirs-versus\"\nversion = \"0.0.0\"\ndependencies = [\n \"a 2.0.0\",\n]\n";
-        assert_eq!(version_in(lock, "a"), Some("2.0.0"));
-        assert_eq!(version_in(lock, "b"), None);
+        assert_eq!(versions(lock), BTreeMap::from([("a", "2.0.0")]));
     }
 
     #[test]

@@ -3,19 +3,22 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use weirs_versus::child::{self, Look};
 use weirs_versus::instructions::{self, Kept};
 use weirs_versus::json::{self, Outcome};
 use weirs_versus::machine::{self, Machine, RUSTC};
 use weirs_versus::measure::{Effort, Experiment, Missing};
 use weirs_versus::report::Results;
 use weirs_versus::row::{Measured, Row};
+use weirs_versus::table::Table;
 use weirs_versus::verdict::{Gap, Verdict};
-use weirs_versus::{child, table::Table};
 
 use crate::options::Options;
 
 /// How often a row that misses its goal is measured again before it is judged.
 const SECOND_LOOKS: usize = 2;
+/// The same in a quick run, which is to stay one.
+const QUICK_SECOND_LOOKS: usize = 1;
 
 /// Does what the options say.
 pub(crate) fn run(mut options: Options) -> Result<ExitCode, String> {
@@ -105,7 +108,7 @@ impl Run<'_> {
     fn measure_all(&mut self) {
         for experiment in self.experiments {
             let start = Instant::now();
-            match self.measure(experiment, self.options.quick) {
+            match self.measure(experiment, self.options.look(false)) {
                 Ok(measured) => {
                     measured.iter().for_each(|measured| self.table.row(measured));
                     self.measured.extend(measured);
@@ -117,12 +120,12 @@ impl Run<'_> {
     }
 
     /// The rows of an experiment that are asked for.
-    fn measure(&self, experiment: &Experiment, quick: bool) -> Result<Vec<Measured>, Missing> {
+    fn measure(&self, experiment: &Experiment, look: Look) -> Result<Vec<Measured>, Missing> {
         self.table.progress(&experiment.rows[0]);
         let samples = if self.options.instructions {
             experiment.measure(Effort::FULL)?
         } else {
-            child::measure(experiment.name(), quick)?
+            child::measure(experiment.name(), look)?
         };
         if samples.len() != experiment.rows.len() {
             let (rows, samples) = (experiment.rows.len(), samples.len());
@@ -133,11 +136,12 @@ impl Run<'_> {
         Ok(measured.filter(|measured| self.options.wants(&measured.row)).collect())
     }
 
-    /// Measures rows that missed their goals again, at full length, and keeps the best of all measurements:
-    /// the machine may have been busy with something else. A row that hovers about its goal passes so more
-    /// often than it should; one that has lost does not.
+    /// Measures rows that missed their goals again, longer if it was quick, and keeps the best of all
+    /// measurements: the machine may have been busy with something else. A row that hovers about its goal
+    /// passes so more often than it should; one that has lost does not.
     fn look_again(&mut self) {
-        for _ in 0..SECOND_LOOKS {
+        let looks = if self.options.quick { QUICK_SECOND_LOOKS } else { SECOND_LOOKS };
+        for _ in 0..looks {
             if !self.measured.iter().any(Measured::missed) {
                 return;
             }
@@ -149,7 +153,7 @@ impl Run<'_> {
                 if !self.measured.iter().any(missed) {
                     continue;
                 }
-                let Ok(again) = self.measure(experiment, false) else { continue };
+                let Ok(again) = self.measure(experiment, self.options.look(true)) else { continue };
                 for again in again {
                     let first = self.measured.iter_mut().find(|first| first.row.name == again.row.name);
                     if let Some(first) = first.filter(|first| first.missed()) {

@@ -336,6 +336,10 @@ impl Table {
     /// The place that a new key gets. The locks are held.
     fn victim(&self, word: u64, now: Instant) -> Victim<'_> {
         let [first, second] = self.numbers(word);
+        // Where places are nobody's, nobody has to be asked when its key has all.
+        if let Some(free) = self.buckets[first].free() {
+            return free;
+        }
         let (one, free) = self.victim_in(first, now);
         if free >= ENOUGH {
             return one;
@@ -393,6 +397,14 @@ impl Bucket {
             found |= u32::from(place.name.load(Ordering::Acquire) == word) << at;
         }
         self.0.get(found.trailing_zeros() as usize)
+    }
+
+    /// A place that is nobody's, if enough are.
+    fn free(&self) -> Option<Victim<'_>> {
+        let mut free = self.0.iter().filter(|place| place.name.load(Ordering::Relaxed) == 0);
+        let place = free.next()?;
+        let counter = place.counter.load(Ordering::Relaxed);
+        (1 + free.count() >= ENOUGH).then_some(Victim { place, name: 0, counter, full: 0 })
     }
 }
 

@@ -255,8 +255,16 @@ impl Semaphore {
     /// Takes a wait back.
     #[cold]
     pub(super) fn leave(&self, ticket: u64) {
-        let waker = lock(&self.queue).leave(&self.word, Ticket::of(ticket as usize));
+        // They are dropped after the lock.
+        let mut wakes = Wakes::default();
+        let mut queue = lock(&self.queue);
+        let waker = queue.leave(&self.word, Ticket::of(ticket as usize));
+        let done = queue.serve(&self.word, &mut wakes);
+        drop(queue);
         let_go(waker);
-        self.serve();
+        if !done {
+            drop(wakes);
+            self.serve();
+        }
     }
 }

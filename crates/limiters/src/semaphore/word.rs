@@ -60,12 +60,17 @@ impl Word {
         self.0.fetch_sub(n * ONE, Ordering::Relaxed);
     }
 
+    /// A mark that is there is left alone: it changes under the lock of the queue only, and a write costs.
     pub(super) fn mark_waited_for(&self) {
-        self.0.fetch_or(WAITED_FOR, Ordering::AcqRel);
+        if self.0.load(Ordering::Acquire) & WAITED_FOR == 0 {
+            self.0.fetch_or(WAITED_FOR, Ordering::AcqRel);
+        }
     }
 
     pub(super) fn unmark_waited_for(&self) {
-        self.0.fetch_and(!WAITED_FOR, Ordering::AcqRel);
+        if self.0.load(Ordering::Acquire) & WAITED_FOR != 0 {
+            self.0.fetch_and(!WAITED_FOR, Ordering::AcqRel);
+        }
     }
 
     pub(super) fn close(&self) {

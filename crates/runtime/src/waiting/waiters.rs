@@ -270,7 +270,9 @@ fn contain(work: impl FnOnce()) {
 #[derive(Debug, Default)]
 #[must_use = "wakers are woken when it is dropped, outside the lock"]
 pub struct Wakes {
-    wakers: [Option<Waker>; MOST_WAKES],
+    first: Option<Waker>,
+    /// Most often there is one waker or none, and these are neither made nor looked through.
+    others: Option<[Option<Waker>; MOST_WAKES - 1]>,
     number: usize,
 }
 
@@ -282,17 +284,21 @@ impl Wakes {
 
     /// Takes one along; not to be called when it is full.
     pub fn add(&mut self, waker: Waker) {
-        self.wakers[self.number] = Some(waker);
+        match self.number.checked_sub(1) {
+            None => self.first = Some(waker),
+            Some(other) => self.others.get_or_insert_default()[other] = Some(waker),
+        }
         self.number += 1;
     }
 }
 
 impl Drop for Wakes {
     fn drop(&mut self) {
-        for waker in &mut self.wakers[..self.number] {
-            if let Some(waker) = waker.take() {
-                wake(waker);
-            }
+        if let Some(waker) = self.first.take() {
+            wake(waker);
+        }
+        if let Some(others) = self.others.take() {
+            others.into_iter().flatten().for_each(wake);
         }
     }
 }

@@ -108,12 +108,12 @@ impl State {
         self.children == 0 && self.services == 0 && self.adopted == 0
     }
 
-    /// Somebody left: who is to be told?
-    fn left(&mut self) -> Told {
-        let mut told = Told::default();
+    /// Somebody left: who is to be told? Most often nobody, and then nothing is made for it.
+    fn left(&mut self) -> Option<Told> {
         if self.children > 0 {
-            return told;
+            return None;
         }
+        let mut told = Told::default();
         if self.bodiless && (self.is_empty() || !self.services_stopped) {
             told.watchers = mem::take(&mut self.watchers);
         }
@@ -122,7 +122,7 @@ impl State {
             told.outer = self.outer.take();
             told.panic = self.panic.take();
         }
-        told
+        Some(told)
     }
 
     fn first_waiting(&mut self, limit: Option<NonZeroUsize>) -> Option<Waker> {
@@ -276,7 +276,7 @@ impl Core {
                 None => {}
             }
             let matters = state.bodiless || state.abandoned;
-            (seat, if matters { Some(state.left()) } else { None })
+            (seat, if matters { state.left() } else { None })
         };
         drop(seat);
         if let Some(told) = told {

@@ -50,7 +50,7 @@ impl Core {
         let mut told = {
             let mut state = self.lock();
             state.adopted -= 1;
-            state.left()
+            state.left()?
         };
         let next = told.outer.take();
         told.tell();

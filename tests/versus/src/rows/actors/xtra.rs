@@ -42,7 +42,8 @@ pub(super) fn xtra_tells(runtime: Runtime, times: u64) -> Work {
         for _ in 0..times {
             drop(actor.send(Add(1)).detach().await.expect("it lives"));
         }
-        assert_eq!(actor.send(Get).await.expect("it lives"), times);
+        // Its queue is a heap of priorities: a question overtakes messages that were sent before it.
+        while actor.send(Get).await.expect("it lives") < times {}
     })
 }
 
