@@ -17,7 +17,15 @@ const REASONS: &[(&str, &str)] = &[
     ("timer/create-poll-drop/async-io", "at the edge (0.22 to 0.36)"),
     // weirs-scopes
     ("token", "met on a quiet machine, or at its edge"),
-    ("token/cancel-tree", "a million nodes of memory are walked: 0.26 to 0.30 from run to run"),
+    (
+        "token/cancel-tree",
+        "a million nodes of memory are walked, at 0.87 of the peer's instructions: 0.26 to 0.30 from run to run",
+    ),
+    (
+        "token/scale-depth",
+        "a token with one child has three allocations, a list of children among them; the peer's has two: \
+         1,258 instructions, and 932",
+    ),
     ("select/race/fair", "the order is drawn from the clock's entropy, all of it, so that a seed replays it"),
     (
         "select/ready",
@@ -224,7 +232,11 @@ const REASONS: &[(&str, &str)] = &[
     ("crossover", "level by the processor's time: on the wall it matters who had both cores"),
     ("par-map/*/*/buffered", "the peer runs all in one task: handing a job over costs more than adding one"),
     ("par-map", "the panic of each job is looked for twice, and its result goes through one more channel"),
-    ("computing", "rayon's threads steal from each other; ours take from one queue"),
+    (
+        "computing",
+        "a job is 910 instructions beside its computing, the worker's step and a fence against its panic; \
+         rayon, 30, splits the range among its threads",
+    ),
     // Whole programs
     ("probe", "boxes in its stack of policies, a place for each timer, and four runtimes in one program"),
     ("echo/*/smol", "its sockets ask the system anew for each line; those of Go do once for each connection"),
