@@ -19,7 +19,8 @@ const REASONS: &[(&str, &str)] = &[
     ("token", "met on a quiet machine, or at its edge"),
     (
         "token/cancel-tree",
-        "a million nodes of memory are walked, at 0.87 of the peer's instructions: 0.26 to 0.30 from run to run",
+        "a million nodes of memory are walked, at 0.87 of the peer's instructions: 0.26 to 0.30 from run to \
+         run",
     ),
     (
         "token/scale-depth",
@@ -141,7 +142,11 @@ const REASONS: &[(&str, &str)] = &[
     ("rate/deny/governor-quanta", "quanta reads the processor's counter; ours asks the system for the time"),
     ("rate/deny", "at the edge on a quiet machine (1.12)"),
     ("rate/deny-two-threads", "at the edge on a quiet machine (1.12 to 1.19)"),
-    ("semaphore/two-threads", "0.08 to 0.44 from run to run: it matters whether both threads run at once"),
+    (
+        "semaphore/two-threads",
+        "0.29 of the peer's instructions, and 0.08 to 0.44 of its time from run to run: it matters whether \
+         both threads run at once",
+    ),
     (
         "semaphore/contention-fair",
         "a turn that was waited for is 758 instructions, 546 of tokio's: ours has its place in a list, taken \
@@ -189,7 +194,21 @@ const REASONS: &[(&str, &str)] = &[
     // weirs-resilience
     ("stack", "a stack that is empty costs 11.6 ns already"),
     ("policy/bulkhead-free", "ours is measured through a whole stack, of which an empty one costs 11.6 ns"),
-    ("breaker/*/two-threads", "where two threads take turns, the peer's are not in each other's way"),
+    (
+        "breaker/consecutive/two-threads",
+        "103 instructions a call, 181 of the peer's: 0.1 takes two threads that run at once, where its are in \
+         each other's way and ours, which write nothing, are not",
+    ),
+    (
+        "breaker/count-window/two-threads",
+        "each call is written into the window: 210 instructions, 181 of the peer's; 0.3 takes two threads \
+         that run at once, where its are in each other's way",
+    ),
+    (
+        "breaker/time-window/two-threads",
+        "each call is written into a part of the window, by the clock: 267 instructions, 181 of the peer's, \
+         which counts calls and asks for no time",
+    ),
     (
         "breaker/consecutive/failsafe",
         "at the edge (0.28 to 0.31): 127 instructions on both sides, ours without a lock",
