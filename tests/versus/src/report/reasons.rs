@@ -196,8 +196,8 @@ const REASONS: &[(&str, &str)] = &[
     ("policy/bulkhead-free", "ours is measured through a whole stack, of which an empty one costs 11.6 ns"),
     (
         "breaker/consecutive/two-threads",
-        "103 instructions a call, 181 of the peer's: 0.1 takes two threads that run at once, where its are in \
-         each other's way and ours, which write nothing, are not",
+        "103 instructions a call, 181 of the peer's: 0.1 takes two threads that run at once, \
+         where its are in each other's way",
     ),
     (
         "breaker/count-window/two-threads",
