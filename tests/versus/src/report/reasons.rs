@@ -17,7 +17,16 @@ const REASONS: &[(&str, &str)] = &[
     ("timer/create-poll-drop/async-io", "at the edge (0.22 to 0.36)"),
     // weirs-scopes
     ("token", "met on a quiet machine, or at its edge"),
-    ("token/cancel-tree", "a million nodes of memory are walked: 0.26 to 0.30 from run to run"),
+    (
+        "token/cancel-tree",
+        "a million nodes of memory are walked, at 0.87 of the peer's instructions: 0.26 to 0.30 from run to \
+         run",
+    ),
+    (
+        "token/scale-depth",
+        "a token with one child has three allocations, a list of children among them; the peer's has two: \
+         1,258 instructions, and 932",
+    ),
     ("select/race/fair", "the order is drawn from the clock's entropy, all of it, so that a seed replays it"),
     (
         "select/ready",
@@ -133,7 +142,11 @@ const REASONS: &[(&str, &str)] = &[
     ("rate/deny/governor-quanta", "quanta reads the processor's counter; ours asks the system for the time"),
     ("rate/deny", "at the edge on a quiet machine (1.12)"),
     ("rate/deny-two-threads", "at the edge on a quiet machine (1.12 to 1.19)"),
-    ("semaphore/two-threads", "0.08 to 0.44 from run to run: it matters whether both threads run at once"),
+    (
+        "semaphore/two-threads",
+        "0.29 of the peer's instructions, and 0.08 to 0.44 of its time from run to run: it matters whether \
+         both threads run at once",
+    ),
     (
         "semaphore/contention-fair",
         "a turn that was waited for is 758 instructions, 546 of tokio's: ours has its place in a list, taken \
@@ -181,7 +194,21 @@ const REASONS: &[(&str, &str)] = &[
     // weirs-resilience
     ("stack", "a stack that is empty costs 11.6 ns already"),
     ("policy/bulkhead-free", "ours is measured through a whole stack, of which an empty one costs 11.6 ns"),
-    ("breaker/*/two-threads", "where two threads take turns, the peer's are not in each other's way"),
+    (
+        "breaker/consecutive/two-threads",
+        "103 instructions a call, 181 of the peer's: 0.1 takes two threads that run at once, \
+         where its are in each other's way",
+    ),
+    (
+        "breaker/count-window/two-threads",
+        "each call is written into the window: 210 instructions, 181 of the peer's; 0.3 takes two threads \
+         that run at once, where its are in each other's way",
+    ),
+    (
+        "breaker/time-window/two-threads",
+        "each call is written into a part of the window, by the clock: 267 instructions, 181 of the peer's, \
+         which counts calls and asks for no time",
+    ),
     (
         "breaker/consecutive/failsafe",
         "at the edge (0.28 to 0.31): 127 instructions on both sides, ours without a lock",
@@ -224,7 +251,11 @@ const REASONS: &[(&str, &str)] = &[
     ("crossover", "level by the processor's time: on the wall it matters who had both cores"),
     ("par-map/*/*/buffered", "the peer runs all in one task: handing a job over costs more than adding one"),
     ("par-map", "the panic of each job is looked for twice, and its result goes through one more channel"),
-    ("computing", "rayon's threads steal from each other; ours take from one queue"),
+    (
+        "computing",
+        "a job is 910 instructions beside its computing, the worker's step and a fence against its panic; \
+         rayon, 30, splits the range among its threads",
+    ),
     // Whole programs
     ("probe", "boxes in its stack of policies, a place for each timer, and four runtimes in one program"),
     ("echo/*/smol", "its sockets ask the system anew for each line; those of Go do once for each connection"),
