@@ -249,8 +249,8 @@ async fn every_job_ends_exactly_once(runtime: Runtime) {
         let heard = ends.keys().filter(|number| **number >= 0).count() as u64;
         assert_eq!(heard + counts.discarded, submitted.len() as u64 + guessed, "{counts:?}");
     }
-    // A shutdown has waited for the workers. A drop can only cancel them: one in the middle of a poll on another
-    // thread lets go of its job at the end of that.
+    // A shutdown has waited for the workers. A drop can only cancel them: one in the middle of a poll on
+    // another thread lets go of its job at the end of that.
     while dropped && alive.load(Ordering::Relaxed) > 0 {
         yield_now().await;
     }

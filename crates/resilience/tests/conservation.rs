@@ -424,7 +424,7 @@ async fn whichever_closure_panics_nothing_is_kept(runtime: Runtime) {
     for armed in 0..CLOSURES {
         for dynamic in [false, true] {
             let clock = runtime.clock();
-            // No call is slow here, on a busy machine neither: the one that is hedged would count for a second.
+            // No call is slow here, not even on a busy machine: it would count for a failure more.
             let breaker = Breaker::consecutive(2).probes(1).lease(LONG).clock(clock).build().unwrap();
             let held = Held { breaker, ..Held::new(clock, &Dice::new(armed as u64)) };
             let bomb = Bomb(Arc::new(AtomicUsize::new(armed)));

@@ -13,7 +13,7 @@
 //! # Which targets
 //!
 //! The libraries, what is in `tests` folders (with the programs that it starts), and those programs that have
-//! tests of their own: cargo, told nothing, builds each program a second time, as a harness with no test in it.
+//! tests of their own. Told nothing, cargo builds each program a second time, as a harness without a test.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -79,8 +79,8 @@ fn targets<'p>(packages: &[&'p Package]) -> Vec<&'p str> {
     targets
 }
 
-/// Whether there are tests in a program: in the file with its `main`, and in those beside it if it has a folder
-/// of its own. One that can't be read counts: cargo will say why.
+/// Whether there are tests in a program: in the file with its `main`, and in those beside it if it has a
+/// folder of its own. One that can't be read counts: cargo will say why.
 fn has_tests(main: &Path) -> bool {
     let tests = |file: &Path| match std::fs::read_to_string(file) {
         Ok(text) => text.contains("#[cfg(test)]") || text.contains("#[test]"),

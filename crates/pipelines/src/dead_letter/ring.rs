@@ -160,8 +160,8 @@ impl<J, E> DeadLetterRing<J, E> {
     }
 
     /// Sends the jobs of those letters of which the filter says so back to their stage, and gives how many.
-    /// What was sent back as often as the cap allows stays, and so does what would make more jobs on their way
-    /// back than the ring has places for letters.
+    /// What was sent back as often as the cap allows stays; and no more jobs are on their way back at a time
+    /// than the ring has places for letters.
     ///
     /// If no stage takes them now, they wait for the next pipeline that has this ring.
     ///

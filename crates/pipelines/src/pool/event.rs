@@ -135,8 +135,8 @@ mod tests {
 
     use crate::WorkerPool;
 
-    /// What has happened is told by whoever did it, and not by a thread that happens to clone or drop a handle:
-    /// it may do so under a lock that the observer takes.
+    /// What has happened is told by whoever did it, and not by a thread that clones or drops a handle: it may
+    /// do so under a lock that the observer takes.
     #[test]
     fn no_news_is_told_by_who_clones_or_drops_a_handle() {
         let run = |runtime| async move {
