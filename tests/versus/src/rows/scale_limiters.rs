@@ -182,8 +182,8 @@ fn in_time<F: Future + 'static>(
     }
 }
 
-/// At once for each key, and then one a minute: it lasts.
-const BURST: u32 = 1_000_000;
+/// At once for each key, and then one a minute: it lasts for the longest of rounds with ten keys.
+const BURST: u32 = 10_000_000;
 
 fn ours(keys: usize) -> Keyed<usize> {
     Keyed::new(Quota::new(Rate::per_minute(1), BURST.into()).expect("a quota"), keys)
