@@ -209,6 +209,7 @@ const REASONS: &[(&str, &str)] = &[
         "each call is written into a part of the window, by the clock: 267 instructions, 181 of the peer's, \
          which counts calls and asks for no time",
     ),
+    ("breaker/consecutive/recloser", "103 instructions a call, 181 of the peer's: the goal would be 90"),
     (
         "breaker/consecutive/failsafe",
         "at the edge (0.28 to 0.31): 127 instructions on both sides, ours without a lock",
