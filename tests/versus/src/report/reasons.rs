@@ -220,7 +220,7 @@ const REASONS: &[(&str, &str)] = &[
     ),
     ("budget/withdraw", "at the edge on a quiet machine (0.41)"),
     // weirs-pipelines
-    ("pool", "the step of a worker is half of a job's cost: a slip, a fence for its panic, the time"),
+    ("pool", "some 560 instructions a job: out of the queue, its fence, the time, and its result handed on"),
     ("pool/one-by-one", "each job that is handed in alone wakes a worker"),
     ("pool/closures", "a box for each job on both sides, and the step of a worker (see `pool`)"),
     ("pool/spin-2us", "the step of a worker on a job of 2 µs; two plain threads have none of it"),
@@ -231,7 +231,7 @@ const REASONS: &[(&str, &str)] = &[
     ),
     (
         "pipeline/fan",
-        "a job has two fences against its panic, the pool's and the stage's, and results pass the task",
+        "some 1,010 instructions a job: a worker's step, the stage's judge, and results pass the task",
     ),
     ("pipeline/buffered", "four hops from channel to channel, each with its wake"),
     (
@@ -268,7 +268,7 @@ const REASONS: &[(&str, &str)] = &[
     ("seeds/fan-out", "our clock wakes each sleeper when it is due; Go and tokio gather a millisecond's"),
     (
         "batch/pool/tokio/peak-bytes",
-        "a place in the queue has 270 bytes, for the slip and the times of a job",
+        "not counted: the queue, the workers' hands and the unread results each have places for jobs",
     ),
     (
         "batch/pipeline/tokio/peak-bytes",
@@ -276,7 +276,7 @@ const REASONS: &[(&str, &str)] = &[
     ),
     (
         "batch/fan-out/tokio/peak-bytes",
-        "a place in the queue has 270 bytes, for the slip and the times of a job",
+        "not counted: the queue, the workers' hands and the unread results each have places for jobs",
     ),
     (
         "seeds/batch",
